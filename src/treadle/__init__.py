@@ -1,0 +1,28 @@
+"""Treadle: build neural networks stage by stage, with evidence for every change."""
+
+from treadle import data, losses, metrics, nn, ops, optim
+from treadle.autodiff.check import check_gradients
+from treadle.autodiff.functional import value_and_grad
+from treadle.nn import summary
+from treadle.tensor import Tensor, grad, tensor
+from treadle.train import Interrupted, Run, fit
+from treadle.version import VERSION as __version__
+
+__all__ = [
+    "Interrupted",
+    "Run",
+    "Tensor",
+    "__version__",
+    "check_gradients",
+    "data",
+    "fit",
+    "grad",
+    "losses",
+    "metrics",
+    "nn",
+    "ops",
+    "optim",
+    "summary",
+    "tensor",
+    "value_and_grad",
+]

@@ -1,0 +1,34 @@
+"""What several commands share: the recipe on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from treadle.errors import RecipeError
+from treadle.recipe import Recipe, parse_value
+
+RecipeFile = Annotated[Path | None, Parameter(help="A recipe in TOML; without it, the baseline on MNIST.")]
+Changes = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--set",
+        help="Change one value: stage.key=value, such as optimizer.lr=0.05. May be repeated.",
+        negative=(),
+    ),
+]
+Json = Annotated[bool, Parameter(name="--json", help="Print JSON and nothing else to stdout.", negative=())]
+
+
+def read_recipe(path: Path | None, changes: list[str] | None) -> Recipe:
+    """Read the recipe, or take the baseline, and apply what --set changes."""
+    recipe = Recipe.baseline() if path is None else Recipe.read(path)
+    values: dict[str, Any] = {}
+    for change in changes or []:
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise RecipeError(f"--set {change}: expected stage.key=value, such as optimizer.lr=0.05")
+        values[name.strip()] = parse_value(value.strip())
+    return recipe.change(values, "--set " + " --set ".join(changes or [])) if values else recipe

@@ -1,0 +1,191 @@
+"""`treadle run`: train what a recipe says and tell how good it is."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from treadle.cli.options import Changes, Json, RecipeFile, read_recipe
+from treadle.nn import summary
+from treadle.recipe import Recipe
+from treadle.runs import create, save, train
+from treadle.train import Interrupted, Run, State
+
+Folder = Annotated[Path, Parameter(name="--runs", help="Folder that the run's own folder is made in.")]
+
+
+def run(recipe: RecipeFile = None, *, changes: Changes = None, json: Json = False, runs: Folder = Path("runs")) -> None:
+    """Train a network and keep the run: weights, history and scores.
+
+    Prints the data, the network, a line an epoch, and the test score with its 95 % interval. With --json one JSON
+    object a line: start, epoch, end. Ctrl-C saves what was trained so far and exits with code 130.
+    """
+    chosen = read_recipe(recipe, changes)
+    report: Report = JsonReport() if json else TextReport()
+    sets = chosen.load_data()
+    network = chosen.build_network(None if sets.train.classes is None else len(sets.train.classes))
+    report.start(chosen, sets, summary(network, sets.train))
+    name = chosen.network.preset or "layers"
+    folder = create(runs, name)
+    try:
+        with report:
+            finished = train(chosen, sets, folder, on_step=report.step, on_epoch=report.epoch)
+    except Interrupted as interrupted:
+        report.interrupted(interrupted.run, folder)
+        raise
+    except BaseException:
+        # a run that failed before anything was saved leaves no empty folder behind
+        if not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+    test = finished.test()
+    save(folder, chosen, finished, test)
+    report.end(chosen, finished, test, folder)
+
+
+class Report:
+    """What a run tells while it goes on."""
+
+    def __enter__(self) -> Report:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End what is shown while training goes on."""
+
+    def start(self, recipe: Recipe, sets: Any, network: Any) -> None:
+        """Tell what will be trained, before it is."""
+        raise NotImplementedError
+
+    def step(self, state: State, steps: int) -> None:
+        """Tell how far training has come."""
+
+    def epoch(self, run: Run) -> None:
+        """Tell the figures of the epoch that ended."""
+        raise NotImplementedError
+
+    def interrupted(self, run: Run, folder: Path) -> None:
+        """Tell where the run was saved."""
+        raise NotImplementedError
+
+    def end(self, recipe: Recipe, run: Run, test: dict[str, Any], folder: Path) -> None:
+        """Tell the test score."""
+        raise NotImplementedError
+
+
+class JsonReport(Report):
+    """One JSON object a line."""
+
+    def _line(self, **values: Any) -> None:
+        print(json.dumps(values, ensure_ascii=False), flush=True)
+
+    def start(self, recipe: Recipe, sets: Any, network: Any) -> None:
+        """Print the recipe, the fingerprint of the data and the number of parameters."""
+        self._line(
+            event="start", recipe=recipe.to_dict(), fingerprint=sets.fingerprint(), parameters=network.parameters
+        )
+
+    def epoch(self, run: Run) -> None:
+        """Print the epoch's record."""
+        self._line(event="epoch", **run.history[-1])
+
+    def interrupted(self, run: Run, folder: Path) -> None:
+        """Print the folder."""
+        self._line(event="interrupted", folder=str(folder), steps=run.step)
+
+    def end(self, recipe: Recipe, run: Run, test: dict[str, Any], folder: Path) -> None:  # noqa: ARG002
+        """Print the test score and the folder."""
+        self._line(event="end", test=test, folder=str(folder))
+
+
+class TextReport(Report):
+    """A table for people, and on a terminal a bar with the time left."""
+
+    INTERVAL = 0.1  # seconds between two updates of the bar, which cost more than a step of a small network
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.progress: Progress | None = None
+        self.task = TaskID(0)
+        self.shown = 0.0
+        self.epochs = 0
+        self.columns: list[str] = []
+
+    def __enter__(self) -> Report:
+        if sys.stdout.isatty():
+            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+            self.progress = Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True)
+            self.task = self.progress.add_task("training", total=None)
+            self.progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.progress:
+            self.progress.stop()
+
+    def _print(self, text: str = "") -> None:
+        self.console.print(text, markup=False)
+
+    def start(self, recipe: Recipe, sets: Any, network: Any) -> None:
+        """Print the data and the network, to look at before training."""
+        self.epochs = recipe.training.epochs
+        optimizer = recipe.build_optimizer()
+        self._print(f"{sets}\n\n{network}\n\n{recipe.build_loss()}, {optimizer}, batch size {recipe.data.batch_size}\n")
+
+    def step(self, state: State, steps: int) -> None:
+        """Move the bar."""
+        now = time.monotonic()
+        if self.progress and now - self.shown > self.INTERVAL:
+            self.shown = now
+            text = f"epoch {state.epoch + 1} of {self.epochs}, loss {state.loss:.4f}"
+            self.progress.update(self.task, description=text, total=self.epochs * steps, completed=state.step)
+
+    def epoch(self, run: Run) -> None:
+        """Print a line of the table, and its head before the first."""
+        record = run.history[-1]
+        if not self.columns:
+            self.columns = list(record)
+            self._print("  ".join(name.replace("_", " ") for name in self.columns))
+        cells = (
+            f"{value if isinstance(value, int) else format(value, '.4f' if name != 'seconds' else '.2f'):>{len(name)}}"
+            for name, value in record.items()
+        )
+        self._print("  ".join(cells))
+
+    def interrupted(self, run: Run, folder: Path) -> None:
+        """Print where the run was saved."""
+        self._print(f"\nstopped after {run.step} steps; saved in {folder}")
+
+    def end(self, recipe: Recipe, run: Run, test: dict[str, Any], folder: Path) -> None:
+        """Print the test score with its intervals, and what to try next."""
+        self._print(f"\ntest set, {test['samples']:,} samples, looked at once:")
+        self._print(f"  loss {test['loss']:.4f}")
+        for metric in run.metrics:
+            low, high = test[f"{metric.name}_interval"]
+            self._print(f"  {metric.name} {test[metric.name]:.4f}, 95 % interval {low:.4f} to {high:.4f}")
+        self._print(f"\nsaved in {folder}")
+        advice = next_change(recipe)
+        if advice:
+            why, arguments = advice
+            self._print(f"next: {why}\n  treadle run {arguments}")
+
+
+def next_change(recipe: Recipe) -> tuple[str, str] | None:
+    """Return what to try after a recipe of the course's first steps, and the arguments for it; None after the last."""
+    if recipe.loss.kind != "cross_entropy" and recipe.network.preset == "baseline":
+        return (
+            "a class is not a number: an output for each class, softmax with cross-entropy",
+            "--set network.preset=softmax --set loss.kind=cross_entropy --set optimizer.lr=0.1",
+        )
+    if recipe.network.preset == "softmax":
+        return (
+            "a hidden layer",
+            "--set network.preset=mlp_relu --set loss.kind=cross_entropy --set optimizer.lr=0.1 --set training.epochs=10",
+        )
+    return None

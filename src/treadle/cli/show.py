@@ -1,0 +1,27 @@
+"""`treadle show`: what a recipe would train, before anything is trained."""
+
+from __future__ import annotations
+
+import json as json_module
+
+from treadle.cli.options import Changes, Json, RecipeFile, read_recipe
+from treadle.nn import summary
+from treadle.train import prepare
+
+
+def show(recipe: RecipeFile = None, *, changes: Changes = None, json: Json = False) -> None:
+    """Show the network of a recipe: layers, shapes, parameters; and check that network, loss and data fit."""
+    chosen = read_recipe(recipe, changes)
+    sets = chosen.load_data()
+    network = chosen.build_network(None if sets.train.classes is None else len(sets.train.classes))
+    table = summary(network, sets.train)
+    prepare(network, chosen.build_loss(), sets, chosen.training.seed, "float32")
+    if json:
+        layers = [
+            {"name": row.name, "layer": repr(row.layer), "output": row.output_shape, "parameters": row.parameters}
+            for row in table.rows
+        ]
+        print(json_module.dumps({"recipe": chosen.to_dict(), "layers": layers, "parameters": table.parameters}))
+        return
+    print(chosen.to_toml())
+    print(table)

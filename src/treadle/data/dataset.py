@@ -1,0 +1,154 @@
+"""The containers of the data layer: one set of samples, and the three sets a model is built and judged with."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from treadle.errors import DataError
+
+_SHOWN_CLASSES = 20  # more columns than this no longer fit a terminal
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Samples with their targets: inputs (N, ...), targets (N,); `classes` names the labels, None means regression.
+
+    >>> digits = Dataset(np.zeros((3, 1, 2, 2), np.uint8), np.array([0, 1, 1]), ("zero", "one"), "train")
+    >>> len(digits), digits.shape, digits[1:].labels
+    (3, (1, 2, 2), array([1, 1]))
+    """
+
+    inputs: NDArray[Any]
+    targets: NDArray[Any]
+    classes: tuple[str, ...] | None
+    name: str
+
+    @property
+    def images(self) -> NDArray[Any]:
+        """The inputs (N, C, H, W) of a set of images; raises DataError where a sample is a row of features."""
+        if self.inputs.ndim != 4:
+            raise DataError(
+                f"{self.name} has no images: its inputs {self.inputs.shape} are rows of features, use .inputs"
+            )
+        return self.inputs
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """The targets (N,) of a classification, integers 0..C−1; raises DataError where targets are plain numbers."""
+        if self.classes is None:
+            raise DataError(f"{self.name} has no labels: its targets are numbers to predict, use .targets")
+        return self.targets
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample, without N."""
+        return self.inputs.shape[1:]
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, index: slice | NDArray[Any]) -> "Dataset":
+        if not isinstance(index, slice) and np.ndim(index) != 1:
+            raise DataError(f"{self.name}: index with a slice or an array of integers; sample 5 alone is [5:6]")
+        return Dataset(self.inputs[index], self.targets[index], self.classes, self.name)
+
+    def __repr__(self) -> str:
+        kind = "regression" if self.classes is None else f"{len(self.classes)} classes"
+        return f"Dataset({self.name!r}, inputs {self.inputs.shape} {self.inputs.dtype}, {kind})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sets:
+    """Train, validation and test set of one source; its repr is the table a person checks before training.
+
+    >>> rows = Dataset(np.zeros((4, 2), np.float32), np.array([0, 1, 0, 1]), ("no", "yes"), "train")
+    >>> print(Sets(rows, rows[:2], rows[2:], "tiny", "made up"))
+    tiny: made up
+    set         samples  shape    dtype  range  targets  range
+    train             4   (2,)  float32   0..0    int64   0..1
+    validation        2   (2,)  float32   0..0    int64   0..1
+    test              2   (2,)  float32   0..0    int64   0..1
+    <BLANKLINE>
+    class       no  yes
+    train        2    2
+    validation   1    1
+    test         1    1
+    """
+
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+    name: str
+    origin: str
+
+    def parts(self) -> dict[str, Dataset]:
+        """The three sets by name, in the order they are used."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    def fingerprint(self) -> str:
+        """SHA-256 in hex over bytes, shape and dtype of all six arrays, computed once.
+
+        >>> rows = Dataset(np.zeros((4, 2)), np.zeros(4), None, "train")
+        >>> a, b = Sets(rows, rows, rows, "a", ""), Sets(rows, rows, rows[:3], "b", "")
+        >>> len(a.fingerprint()), a.fingerprint() == b.fingerprint()
+        (64, False)
+        """
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        from hashlib import sha256
+
+        digest = sha256()
+        for part in self.parts().values():
+            for array in (part.inputs, part.targets):
+                digest.update(f"{array.dtype.str}{array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
+        return digest.hexdigest()
+
+    def __repr__(self) -> str:
+        rows = [["set", "samples", "shape", "dtype", "range", "targets", "range"]]
+        for name, part in self.parts().items():
+            shape, dtype, targets = str(part.shape), str(part.inputs.dtype), str(part.targets.dtype)
+            rows.append([name, str(len(part)), shape, dtype, _range(part.inputs), targets, _range(part.targets)])
+        lines = [f"{self.name}: {self.origin}", *_aligned(rows)]
+        if self.train.classes is not None:
+            lines += ["", *_aligned(_class_rows(self.parts(), self.train.classes))]
+        return "\n".join(lines)
+
+
+def class_counts(part: Dataset, count: int) -> NDArray[np.int64]:
+    """Samples per label 0..count−1; other labels are left out.
+
+    >>> class_counts(Dataset(np.zeros((3, 1)), np.array([0, 2, 2]), ("a", "b", "c"), "train"), 3)
+    array([1, 0, 2])
+    """
+    known = part.targets[(part.targets >= 0) & (part.targets < count)]
+    return np.bincount(known.astype(np.int64), minlength=count).astype(np.int64, copy=False)
+
+
+def _class_rows(parts: dict[str, Dataset], classes: tuple[str, ...]) -> list[list[str]]:
+    shown = classes[:_SHOWN_CLASSES]
+    more = [f"({len(classes) - len(shown)} more)"] if len(classes) > len(shown) else []
+    rows = [["class", *shown, *more]]
+    for name, part in parts.items():
+        counts = class_counts(part, len(classes))
+        hidden = [str(counts[len(shown) :].sum())] if more else []
+        rows.append([name, *(str(count) for count in counts[: len(shown)]), *hidden])
+    return rows
+
+
+def _range(array: NDArray[Any]) -> str:
+    return f"{array.min():.6g}..{array.max():.6g}" if array.size else "empty"
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *rest in rows:
+        cells = [f"{cell:>{width}}" for cell, width in zip(rest, widths[1:], strict=True)]
+        lines.append("  ".join([f"{first:<{widths[0]}}", *cells]).rstrip())
+    return lines

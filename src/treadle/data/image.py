@@ -1,0 +1,85 @@
+"""One image file as an input for prediction."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from treadle.errors import DataError
+
+_SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP"}
+_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
+_ORIENTATION = 0x0112  # the EXIF tag
+_PNG_BIT_DEPTH = 24  # its byte in the file: Pillow reduces 16-bit colour to 8 without a word
+
+
+def read_image(path: str | Path, shape: tuple[int, int, int], *, max_pixels: int = 64_000_000) -> NDArray[np.uint8]:
+    """Read a PNG, JPEG or BMP file of exactly `shape` (C, H, W) as uint8; C is 1 (grey) or 3 (red, green, blue).
+
+    Where C is 1, colour becomes grey as 0.299 R + 0.587 G + 0.114 B. Raises DataError for another size or format,
+    transparency, several frames, 16 bits a channel, an EXIF rotation, and a damaged file.
+
+    >>> read_image("missing.png", (1, 28, 28))
+    Traceback (most recent call last):
+    treadle.errors.DataError: missing.png: no such file
+    """
+    path = Path(path)
+    if shape[0] not in (1, 3):
+        raise DataError(f"{path}: an image has 1 or 3 channels, the input needs {shape[0]}")
+    if not path.is_file():
+        raise DataError(f"{path}: {'expected a file' if path.exists() else 'no such file'}")
+    expected = _SUFFIXES.get(path.suffix.lower())
+    if expected is None:
+        raise DataError(f"{path}: expected a name ending in {', '.join(_SUFFIXES)}, found {path.suffix or 'no ending'}")
+    from PIL import Image, UnidentifiedImageError
+
+    with warnings.catch_warnings():
+        # Pillow only warns below twice its own limit: here that is an error as well.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            with Image.open(path, formats=sorted(set(_SUFFIXES.values()))) as image:
+                _check_header(path, image, expected, shape, max_pixels)
+                image.load()
+                _check_decoded(path, image)
+                pixels = np.asarray(image.convert("L" if shape[0] == 1 else "RGB"), np.uint8)
+        except DataError:
+            raise
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise DataError(f"{path}: more than {max_pixels} pixels: {error}") from error
+        except UnidentifiedImageError as error:
+            raise DataError(f"{path}: not an image in one of the formats PNG, JPEG, BMP") from error
+        except Exception as error:  # decoders raise many types on damaged files, all of which mean the same here
+            raise DataError(f"{path}: damaged or truncated image: {error}") from error
+    return np.ascontiguousarray(pixels.reshape(shape[1], shape[2], shape[0]).transpose(2, 0, 1))
+
+
+def _check_header(path: Path, image: Any, expected: str, shape: tuple[int, int, int], max_pixels: int) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise DataError(f"{path}: {width}×{height} is more than {max_pixels} pixels")
+    if image.format != expected:
+        raise DataError(f"{path}: mislabelled: the name says {expected}, the content is {image.format}")
+    if getattr(image, "n_frames", 1) > 1:
+        raise DataError(f"{path}: expected one image, found {image.n_frames} frames")
+    with path.open("rb") as file:
+        start = file.read(_PNG_BIT_DEPTH + 1)
+    if image.format == "PNG" and start[_PNG_BIT_DEPTH] == 16:
+        raise DataError(f"{path}: 16 bits a channel; save it with 8")
+    if image.mode not in _MODES:
+        raise DataError(f"{path}: colour mode {image.mode} is not supported; save it as grey or RGB with 8 bits")
+    if (height, width) != shape[1:]:
+        raise DataError(
+            f"{path}: expected {shape[2]}×{shape[1]} pixels (width×height), found {width}×{height}; "
+            f"resize it to {shape[2]}×{shape[1]}"
+        )
+
+
+def _check_decoded(path: Path, image: Any) -> None:
+    orientation = image.getexif().get(_ORIENTATION, 1)
+    if orientation != 1:
+        raise DataError(f"{path}: rotated by its EXIF orientation {orientation}; save it upright")
+    transparent = image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info
+    if transparent and image.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+        raise DataError(f"{path}: has transparent pixels; flatten it on a background")

@@ -1,0 +1,92 @@
+"""The order in which samples are read: a pure function of seed and epoch, saved as two integers."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from treadle.errors import DataError
+
+_ORDER_STREAM = 0x0DE  # keeps these random numbers apart from others drawn with the same seed
+
+
+class OrderState(NamedTuple):
+    """How far reading has come: the epoch, and the samples already taken from it."""
+
+    epoch: int = 0
+    position: int = 0
+
+
+@dataclass(frozen=True)
+class Order:
+    """The order of `size` samples, shuffled anew each epoch; the same seed and epoch always give the same order.
+
+    >>> order = Order(size=5, seed=0)
+    >>> indices, state = order.next_batch(OrderState(), 3)
+    >>> rest, state = order.next_batch(state, 3)
+    >>> sorted([*indices.tolist(), *rest.tolist()]), state
+    ([0, 1, 2, 3, 4], OrderState(epoch=1, position=0))
+    """
+
+    size: int
+    seed: int
+    shuffle: bool = True
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise DataError(f"order: expected at least 1 sample, found {self.size}")
+        if self.seed < 0:
+            raise DataError(f"order: expected a seed of 0 or more, found {self.seed}")
+
+    def indices(self, epoch: int) -> NDArray[np.int64]:
+        """All sample numbers (size,) in the order of an epoch, read-only.
+
+        >>> Order(4, seed=0, shuffle=False).indices(7)
+        array([0, 1, 2, 3])
+        """
+        return _indices(self.size, self.seed if self.shuffle else None, epoch)
+
+    def next_batch(
+        self, state: OrderState, batch_size: int, drop_last: bool = False
+    ) -> tuple[NDArray[np.int64], OrderState]:
+        """The next sample numbers (≤ batch_size,) and the state after them; after an epoch comes (epoch + 1, 0).
+
+        The last batch of an epoch may be smaller; `drop_last` leaves it out. Raises DataError for a batch size below
+        1, for one above the number of samples with `drop_last`, and for a state outside the epoch.
+        """
+        check_batch_size(batch_size, self.size, drop_last)
+        epoch, start = state
+        if epoch < 0 or not 0 <= start < self.size:
+            raise DataError(f"order of {self.size} samples has no state (epoch {epoch}, position {start})")
+        if drop_last and self.size - start < batch_size:
+            epoch, start = epoch + 1, 0
+        stop = min(start + batch_size, self.size)
+        over = self.size - stop < (batch_size if drop_last else 1)
+        return self.indices(epoch)[start:stop], OrderState(epoch + 1, 0) if over else OrderState(epoch, stop)
+
+
+def check_batch_size(batch_size: int, size: int, drop_last: bool) -> None:
+    """Raise DataError for a batch size below 1, or one that drops every sample.
+
+    >>> check_batch_size(64, 50, drop_last=True)
+    Traceback (most recent call last):
+    treadle.errors.DataError: batch size 64 with drop_last leaves none of 50 samples
+    """
+    if batch_size < 1:
+        raise DataError(f"batch size must be 1 or more, found {batch_size}")
+    if drop_last and batch_size > size:
+        raise DataError(f"batch size {batch_size} with drop_last leaves none of {size} samples")
+
+
+@lru_cache(maxsize=4)  # next_batch asks for the same epoch once a step
+def _indices(size: int, seed: int | None, epoch: int) -> NDArray[np.int64]:
+    if seed is None:
+        order = np.arange(size, dtype=np.int64)
+    else:
+        # Raw random bits are sorted: NumPy promises the same bits in every version, not the same permutation().
+        bits = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(_ORDER_STREAM, epoch)))
+        order = np.argsort(bits.random_raw(size), kind="stable").astype(np.int64, copy=False)
+    order.flags.writeable = False
+    return order

@@ -1,0 +1,1 @@
+"""Readers of data: one module per source or file format."""

@@ -1,0 +1,41 @@
+"""Every error that Treadle raises on bad input: one base class, one subclass per kind of input."""
+
+
+class TreadleError(ValueError):
+    """Base of all errors about what was given; the command line prints the message alone and exits with code 2."""
+
+
+class ShapeError(TreadleError):
+    """Shapes that do not fit together; the message names the op or layer and both shapes."""
+
+
+class DtypeError(TreadleError):
+    """Number types that do not fit together; nothing is promoted in silence."""
+
+
+class GradientError(TreadleError):
+    """A gradient that cannot be computed, or that a check found wrong."""
+
+
+class LossError(TreadleError):
+    """Predictions and targets that the loss cannot compare."""
+
+
+class DataError(TreadleError):
+    """Data that cannot be read or is not what it should be; the message names file and row, field or offset."""
+
+
+class RecipeError(TreadleError):
+    """A recipe with an unknown key, a wrong type or an impossible value; the message names the line."""
+
+
+class MemoryLimitError(TreadleError):
+    """A network that needs more memory than the machine has, refused before anything is allocated."""
+
+
+class TrainingError(TreadleError):
+    """Training that cannot go on, such as a loss that is no longer finite."""
+
+
+class RunError(TreadleError):
+    """A run folder that is missing, incomplete or damaged."""

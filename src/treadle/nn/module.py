@@ -1,0 +1,184 @@
+"""Module: what a layer or network is; Sequential: layers one after the other."""
+
+from __future__ import annotations
+
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import psutil
+from numpy.typing import DTypeLike
+
+from treadle.errors import MemoryLimitError, ShapeError
+from treadle.nn.init import Initializer, stream, zeros
+from treadle.tensor import Tensor
+from treadle.tree import Tree, leaves, map_with_path
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What a parameter will be: its shape, its initialiser, and the fans that the initialiser scales by."""
+
+    shape: Shape
+    initializer: Initializer = zeros
+    fan_in: int = 1
+    fan_out: int = 1
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+
+class Module(ABC):
+    """A function of parameters and inputs, with what it takes to make the parameters.
+
+    A module holds no parameters: they are a plain nested container that `init` makes and the caller keeps.
+    Shapes are of one sample, without the batch axis.
+
+    >>> import numpy as np, treadle as td
+    >>> class Scale(td.nn.Module):
+    ...     def parameters(self, shape):
+    ...         return {"factor": td.nn.Parameter(shape)}
+    ...     def forward(self, params, x):
+    ...         return x * params["factor"]
+    >>> params = Scale().init((3,), seed=0)
+    >>> Scale()(params, np.ones((2, 3), np.float32)).shape
+    (2, 3)
+    """
+
+    @abstractmethod
+    def forward(self, params: Tree, x: Tensor) -> Tensor:
+        """Compute the outputs (N, …) of inputs (N, …) with the parameters of this module."""
+
+    def parameters(self, shape: Shape) -> Tree:  # noqa: ARG002
+        """Return the parameters for inputs of a shape: a nested container of `Parameter`. None unless overridden."""
+        return {}
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return the shape of an output for an input of a shape, or raise ShapeError. The same unless overridden."""
+        return shape
+
+    def children(self, shape: Shape) -> Iterator[tuple[str, Module, Shape]]:  # noqa: ARG002
+        """Yield (name, module, input shape) of the modules inside, in order. None unless overridden."""
+        return iter(())
+
+    def init(self, shape: Shape, *, seed: int, dtype: DTypeLike = np.float32) -> Tree:
+        """Make the parameters for inputs of a shape.
+
+        Args:
+            shape: of one sample.
+            seed: same seed, same parameters.
+            dtype: float32 or float64.
+
+        Raises:
+            ShapeError: a layer cannot take what the layer before it gives.
+            MemoryLimitError: the machine has too little memory; nothing was allocated.
+        """
+        self.output_shape(shape)
+        specification = self.parameters(shape)
+        require_memory(specification, dtype)
+
+        def make(path: str, spec: Parameter) -> Any:
+            made = spec.initializer(stream(seed, path), spec.shape, spec.fan_in, spec.fan_out)
+            return made.astype(dtype, copy=False)
+
+        return map_with_path(make, specification)
+
+    def __call__(self, params: Tree, x: Any) -> Tensor:
+        return self.forward(params, x if isinstance(x, Tensor) else Tensor(np.asarray(x)))
+
+
+def require_memory(specification: Tree, dtype: DTypeLike = np.float32) -> None:
+    """Raise MemoryLimitError where parameters and their gradients need more memory than is available."""
+    sizes = {path: parameter.size for path, parameter in leaves(specification)}
+    needed = 2 * sum(sizes.values()) * np.dtype(dtype).itemsize
+    available = psutil.virtual_memory().available
+    if needed > available:
+        largest = max(sizes, key=lambda path: sizes[path])
+        raise MemoryLimitError(
+            f"the network has {sum(sizes.values()):,} parameters; with their gradients they need {gibibytes(needed)}, "
+            f"and {gibibytes(available)} are available. The largest is {largest} with {sizes[largest]:,}: "
+            "give that layer fewer units"
+        )
+
+
+def gibibytes(size: int) -> str:
+    """Write a number of bytes for a person.
+
+    >>> gibibytes(3 * 2**30)
+    '3.0 GiB'
+    """
+    return f"{size / 2**30:,.1f} GiB"
+
+
+class Sequential(Module):
+    """Layers one after the other; each gets a name from its class and its place among layers of that class.
+
+    >>> import treadle as td
+    >>> network = td.nn.Sequential(td.nn.Flatten(), td.nn.Linear(10), td.nn.ReLU(), td.nn.Linear(2))
+    >>> list(network.layers)
+    ['flatten1', 'linear1', 'relu1', 'linear2']
+    >>> {name: list(params) for name, params in network.init((1, 28, 28), seed=0).items()}
+    {'linear1': ['weight', 'bias'], 'linear2': ['weight', 'bias']}
+    """
+
+    def __init__(self, *layers: Module) -> None:
+        self.layers: dict[str, Module] = {}
+        counts: dict[str, int] = {}
+        for layer in layers:
+            if not isinstance(layer, Module):
+                raise TypeError(f"Sequential takes modules, found {layer!r}")
+            name = snake_case(type(layer).__name__)
+            counts[name] = counts.get(name, 0) + 1
+            self.layers[f"{name}{counts[name]}"] = layer
+
+    def forward(self, params: Tree, x: Tensor) -> Tensor:
+        """Pass through the layers in order; a misfit names the layer."""
+        for name, layer in self.layers.items():
+            try:
+                x = layer.forward(params.get(name, {}), x)
+            except ShapeError as error:
+                raise ShapeError(f"layer {name}, {layer!r}: {error}") from error
+        return x
+
+    def children(self, shape: Shape) -> Iterator[tuple[str, Module, Shape]]:
+        """Yield (name, layer, input shape) in order; raise ShapeError that names the layer which does not fit."""
+        for name, layer in self.layers.items():
+            yield name, layer, shape
+            shape = self._after(name, shape)
+
+    def parameters(self, shape: Shape) -> Tree:
+        """Return a dict from layer name to the layer's parameters; layers without any are left out."""
+        found = {name: layer.parameters(inputs) for name, layer, inputs in self.children(shape)}
+        return {name: parameters for name, parameters in found.items() if parameters}
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return the shape that the last layer gives."""
+        for name in self.layers:
+            shape = self._after(name, shape)
+        return shape
+
+    def _after(self, name: str, shape: Shape) -> Shape:
+        try:
+            return self.layers[name].output_shape(shape)
+        except ShapeError as error:
+            raise ShapeError(f"layer {name}, {self.layers[name]!r}: {error}") from error
+
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(map(repr, self.layers.values()))})"
+
+
+def snake_case(name: str) -> str:
+    """Write a class name in snake case, as recipes and layer names do.
+
+    >>> snake_case("Linear"), snake_case("ReLU"), snake_case("MaxPool2d")
+    ('linear', 'relu', 'max_pool2d')
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", name).lower()

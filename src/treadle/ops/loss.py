@@ -1,0 +1,52 @@
+"""Ops of the loss that are worth fusing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from treadle.autodiff.tape import Primitive
+from treadle.ops.reduction import softmax
+from treadle.ops.shape import reshape
+
+if TYPE_CHECKING:
+    from treadle.tensor import Tensor
+
+__all__ = ["cross_entropy", "cross_entropy_gradient"]
+
+_cross_entropy = Primitive(
+    "cross_entropy",
+    lambda k, scores, *, labels: k.cross_entropy(scores, labels),
+    lambda k, g, y, scores, *, labels: k.cross_entropy_gradient(g, scores, labels),
+)
+
+
+def cross_entropy(scores: Any, labels: Any) -> Tensor:
+    """log Σ_j e^s_j − s_label of each sample. Gradient: g · (softmax(s) − one-hot(label)).
+
+    Args:
+        scores: (N, C) float, before softmax.
+        labels: (N,) integers from 0 to C − 1.
+
+    Returns:
+        (N,), the cross-entropy −log softmax(s)_label of each sample.
+
+    >>> import treadle as td
+    >>> td.ops.cross_entropy([[3.0, 1.0, -3.0]], [0]).numpy().round(4)
+    array([0.1291])
+    """
+    return _cross_entropy(*_scores_and_labels("cross_entropy", scores, labels))
+
+
+def cross_entropy_gradient(gradient: Any, scores: Any, labels: Any) -> Tensor:
+    """g · (softmax(s) − one-hot(label)), the gradient rule of `cross_entropy` as an op for second derivatives.
+
+    >>> import treadle as td
+    >>> td.ops.cross_entropy_gradient([1.0], [[0.0, 0.0]], [0]).numpy()
+    array([[-0.5,  0.5]])
+    """
+    probabilities = softmax(scores, axis=1)
+    one_hot = np.zeros(probabilities.shape, probabilities.dtype)
+    one_hot[np.arange(len(labels)), labels] = 1
+    return (probabilities - one_hot) * reshape(gradient, (-1, 1))

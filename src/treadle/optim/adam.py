@@ -1,0 +1,59 @@
+"""Adam."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from treadle.optim.optimizer import Optimizer
+from treadle.tree import Tree, tree_map
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam: m ← β₁ m + (1−β₁) g, v ← β₂ v + (1−β₂) g², p ← p − lr · m̂ / (√v̂ + ε), m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ).
+
+    Args:
+        lr: learning rate, not negative.
+        beta1, beta2: shares of the running means kept, from 0 to below 1.
+        epsilon: added to √v̂, outside the root.
+
+    >>> import numpy as np
+    >>> optimizer = Adam(lr=0.1)
+    >>> params = {"w": np.ones(3)}
+    >>> params, state = optimizer.step(params, {"w": np.array([1.0, 2.0, 3.0])}, optimizer.init(params))
+    >>> params["w"].round(6)
+    array([0.9, 0.9, 0.9])
+
+    Source: Kingma and Ba, Adam: a method for stochastic optimization, ICLR 2015.
+    """
+
+    lr: float = 0.001
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        self._require("lr", self.lr, 0, math.inf)
+        self._require("beta1", self.beta1, 0, 1)
+        self._require("beta2", self.beta2, 0, 1)
+        self._require("epsilon", self.epsilon, 0, math.inf)
+
+    def init(self, params: Tree) -> Tree:
+        """Return means of zero and step 0."""
+        return {"mean": tree_map(np.zeros_like, params), "square": tree_map(np.zeros_like, params), "step": 0}
+
+    def step(self, params: Tree, grads: Tree, state: Tree) -> tuple[Tree, Tree]:
+        """Return parameters and running means after one step."""
+        count = state["step"] + 1
+        mean = tree_map(lambda m, g: self.beta1 * m + (1 - self.beta1) * g, state["mean"], grads)
+        square = tree_map(lambda v, g: self.beta2 * v + (1 - self.beta2) * (g * g), state["square"], grads)
+        rate, root = self.lr / (1 - self.beta1**count), math.sqrt(1 - self.beta2**count)
+
+        def update(p: Any, m: Any, v: Any) -> Any:
+            return p - rate * m / (np.sqrt(v) / root + self.epsilon)
+
+        return tree_map(update, params, mean, square), {"mean": mean, "square": square, "step": count}

@@ -1,0 +1,52 @@
+"""Gradient descent with momentum."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from treadle.optim.optimizer import Optimizer
+from treadle.tree import Tree, tree_map
+
+
+@dataclass(frozen=True)
+class Momentum(Optimizer):
+    """Gradient descent with momentum: v ← momentum · v + g + weight_decay · p, p ← p − lr · v.
+
+    Args:
+        lr: learning rate, not negative.
+        momentum: share of the velocity kept, from 0 to below 1.
+        weight_decay: L2 regularisation, added to the gradient.
+
+    >>> import numpy as np
+    >>> optimizer = Momentum(lr=0.1)
+    >>> params = {"x": np.array([-7.0, 2.0])}
+    >>> params, state = optimizer.step(params, {"x": np.array([-0.7, 4.0])}, optimizer.init(params))
+    >>> params["x"]
+    array([-6.93,  1.6 ])
+
+    Source: Polyak, Some methods of speeding up the convergence of iteration methods, 1964; form as in
+    Sutskever et al., On the importance of initialization and momentum in deep learning, ICML 2013, and PyTorch.
+    """
+
+    lr: float
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._require("lr", self.lr, 0, math.inf)
+        self._require("momentum", self.momentum, 0, 1)
+        self._require("weight_decay", self.weight_decay, 0, math.inf)
+
+    def init(self, params: Tree) -> Tree:
+        """Return velocities of zero."""
+        return {"velocity": tree_map(np.zeros_like, params)}
+
+    def step(self, params: Tree, grads: Tree, state: Tree) -> tuple[Tree, Tree]:
+        """Return parameters and velocities after one step."""
+        if self.weight_decay:
+            grads = tree_map(lambda p, g: g + self.weight_decay * p, params, grads)
+        velocity = tree_map(lambda v, g: self.momentum * v + g, state["velocity"], grads)
+        return tree_map(lambda p, v: p - self.lr * v, params, velocity), {"velocity": velocity}

@@ -1,0 +1,242 @@
+"""The recipe: one choice for each of the seven stages, read from TOML, checked, and written back."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Self
+
+import tomlkit
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import Table
+
+from treadle.data import Sets, load
+from treadle.errors import RecipeError, TreadleError
+from treadle.losses import Loss
+from treadle.nn import MODELS, Module, Sequential
+from treadle.optim import Optimizer
+from treadle.recipe.stages import (
+    CHOICES,
+    DataStage,
+    LossStage,
+    NetworkStage,
+    OptimizerStage,
+    ResourcesStage,
+    SavingStage,
+    TrainingStage,
+    parse_layer,
+)
+
+_EXCLUSIVE = {"network.preset": "layers", "network.layers": "preset"}
+_LIMIT = 1 << 20  # bytes of a recipe file; a longer one is not a recipe
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where a recipe's values came from, for messages: a name, and the text of the file if there is one."""
+
+    name: str
+    text: str = ""
+
+
+class Recipe(BaseModel):
+    """One choice for each stage. Stages left out of a file take these defaults, except network, loss and optimizer.
+
+    >>> recipe = Recipe.baseline()
+    >>> recipe.change({"optimizer.lr": 0.05}).optimizer.lr
+    0.05
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: DataStage = Field(default_factory=DataStage)
+    network: NetworkStage
+    loss: LossStage
+    optimizer: OptimizerStage
+    resources: ResourcesStage = Field(default_factory=ResourcesStage)
+    training: TrainingStage = Field(default_factory=TrainingStage)
+    saving: SavingStage = Field(default_factory=SavingStage)
+
+    @classmethod
+    def baseline(cls) -> Self:
+        """Return the recipe of the course's baseline on MNIST."""
+        text = (files("treadle.recipe") / "baseline.toml").read_text(encoding="utf-8")
+        return cls._parse(text, "baseline.toml")
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read a recipe from a TOML file.
+
+        Raises:
+            RecipeError: names the file, the line, what was expected and found, and the likely fix.
+        """
+        try:
+            content = Path(path).read_bytes()[: _LIMIT + 1]
+            if len(content) > _LIMIT:
+                raise RecipeError(f"{path}: longer than {_LIMIT:,} bytes, so it is not a recipe")
+            return cls._parse(content.decode("utf-8"), str(path))
+        except OSError as error:
+            raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise RecipeError(f"{path}: byte {error.start} is not UTF-8: save the file as UTF-8") from error
+
+    @classmethod
+    def _parse(cls, text: str, name: str) -> Self:
+        try:
+            values = tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            raise RecipeError(f"{name}: not valid TOML: {error or 'nested too deeply'}") from error
+        return cls._validate(values, _Source(name, text))
+
+    @classmethod
+    def _validate(cls, values: Mapping[str, Any], source: _Source) -> Self:
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+            raise RecipeError("\n".join(_describe(detail, values, source) for detail in details)) from error
+
+    def change(self, changes: Mapping[str, Any], source: str = "changed recipe") -> Self:
+        """Return a recipe with values changed, each named stage.key.
+
+        Giving network.preset replaces network.layers and the other way round.
+
+        Raises:
+            RecipeError: no such stage or key, or a value that does not fit.
+        """
+        values = self.model_dump(exclude_unset=True)  # a default of one kind is no setting of another
+        for name, value in changes.items():
+            stage, _, key = name.partition(".")
+            if not key or "." in key or stage not in CHOICES:
+                near = difflib.get_close_matches(stage, CHOICES, n=1)
+                hint = f"did you mean {near[0]}.{key or '…'}? " if near else ""
+                raise RecipeError(
+                    f"{source}: {name!r} is not stage.key, such as optimizer.lr; {hint}stages are {', '.join(CHOICES)}"
+                )
+            section = values.setdefault(stage, {})
+            if name in _EXCLUSIVE:
+                section.pop(_EXCLUSIVE[name], None)
+            section[key] = value
+        return self._validate(values, _Source(source))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the stages as plain values, defaults included, what is not set left out."""
+        return self.model_dump(exclude_none=True)
+
+    def to_toml(self) -> str:
+        """Write the recipe as TOML, defaults included.
+
+        >>> Recipe._parse(Recipe.baseline().to_toml(), "again") == Recipe.baseline()
+        True
+        """
+        return tomlkit.dumps(self.to_dict())
+
+    def load_data(self) -> Sets:
+        """Load the data sets that the data stage names."""
+        return load(self.data.source)
+
+    def build_loss(self) -> Loss:
+        """Make the loss."""
+        return self.loss.build()  # type: ignore[no-any-return]
+
+    def build_optimizer(self) -> Optimizer:
+        """Make the optimiser."""
+        return self.optimizer.build()  # type: ignore[no-any-return]
+
+    def build_network(self, classes: int | None) -> Module:
+        """Make the network for data of so many classes (None: numbers to predict).
+
+        Raises:
+            RecipeError: the preset does not fit the loss.
+        """
+        if self.network.layers is not None:
+            return Sequential(*(parse_layer(text) for text in self.network.layers))
+        try:
+            return MODELS[str(self.network.preset)](self.build_loss().outputs(classes))
+        except TreadleError:
+            raise
+        except ValueError as error:
+            raise RecipeError(f"[network] and [loss] do not fit: {error}") from error
+
+
+def _describe(detail: ErrorDetails, values: Mapping[str, Any], source: _Source) -> str:
+    """Say what is wrong with a recipe: where, what was expected and found, and the likely fix."""
+    path = _without_tags(detail["loc"], values)
+    line = _line(source.text, path)
+    place = f"{source.name}, line {line}" if line else source.name
+    stage, name = (f"[{path[0]}]" if path else "recipe"), ".".join(map(str, path))
+    match detail["type"]:
+        case "extra_forbidden":
+            known = _known_keys(path[:-1], values)
+            near = difflib.get_close_matches(str(path[-1]), known, n=1)
+            what = f"key {path[-1]!r} in {stage}" if len(path) > 1 else f"stage [{path[-1]}]"
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            return f"{place}: unknown {what}: {hint}there are {', '.join(known)}"
+        case "missing":
+            what = f"{stage} needs a value for {path[-1]}" if len(path) > 1 else f"the stage {stage} is missing"
+            return f"{place}: {what}"
+        case "union_tag_not_found":
+            return f"{place}: {stage} needs kind: one of {', '.join(CHOICES[str(path[0])]['kind'])}"
+        case "literal_error" | "union_tag_invalid":
+            key = path[1] if len(path) > 1 else "kind"
+            choices = list(CHOICES.get(str(path[0]), {}).get(str(key), {})) or [str(detail["ctx"]["expected"])]
+            found = detail["ctx"].get("tag", detail["input"])
+            near = difflib.get_close_matches(str(found), choices, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            return f"{place}: {path[0]}.{key} is {found!r}: {hint}there are {', '.join(choices)}"
+        case "value_error":
+            return f"{place}: {name}: {detail['ctx']['error']}"
+    expected = detail["msg"].removeprefix("Input should be ")
+    return f"{place}: {name} should be {expected}, found {detail['input']!r}"
+
+
+def _without_tags(loc: Sequence[int | str], values: Mapping[str, Any]) -> list[int | str]:
+    """The path of keys in the file: pydantic adds the kind of a stage after its name."""
+    path = list(loc)
+    if len(path) > 1 and path[0] in ("loss", "optimizer"):
+        stage = values.get(str(path[0]))
+        if isinstance(stage, Mapping) and path[1] == stage.get("kind"):
+            del path[1]
+    return path
+
+
+def _known_keys(path: Sequence[int | str], values: Mapping[str, Any]) -> list[str]:
+    if not path:
+        return list(Recipe.model_fields)
+    stage = str(path[0])
+    if stage in ("loss", "optimizer"):
+        chosen = CHOICES[stage]["kind"][values[stage]["kind"]]
+        return ["kind", *(field.name for field in dataclasses.fields(chosen))]
+    annotation: Any = Recipe.model_fields[stage].annotation
+    return list(annotation.model_fields)
+
+
+def _line(text: str, path: Sequence[int | str]) -> int | None:
+    """Line of a path in TOML text: mark its value in a style-preserving copy and look where the mark comes out."""
+    mark = "@here@"
+    while mark in text:
+        mark += "@"
+    try:
+        document: Any = tomlkit.parse(text)
+        parent, key = None, None
+        node = document
+        for part in path:
+            if isinstance(node, Mapping) and part not in node:
+                break  # a missing key is said to be where its stage begins
+            parent, key, node = node, part, node[part]
+        if parent is None:
+            return None
+        if isinstance(node, Table):
+            node.comment(mark)
+        else:
+            parent[key] = mark
+        return tomlkit.dumps(document).partition(mark)[0].count("\n") + 1
+    except (TOMLKitError, TypeError, ValueError, LookupError):
+        return None

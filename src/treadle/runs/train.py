@@ -1,0 +1,62 @@
+"""Carry a recipe out and keep what it gives in a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from treadle.data import Sets
+from treadle.recipe import Recipe
+from treadle.runs.folder import save
+from treadle.train import Interrupted, Run, State, fit
+
+
+def train(
+    recipe: Recipe,
+    sets: Sets,
+    folder: Path,
+    *,
+    on_step: Callable[[State, int], None] | None = None,
+    on_epoch: Callable[[Run], None] | None = None,
+) -> Run:
+    """Train as a recipe says, writing the run folder as often as it says, and at the end.
+
+    Args:
+        recipe: all choices.
+        sets: the data that the recipe names, loaded.
+        folder: an empty folder for the run.
+        on_step, on_epoch: as in `fit`.
+
+    Raises:
+        TreadleError: a subclass says what is wrong.
+        Interrupted: on Ctrl-C, after the run so far was saved.
+    """
+
+    def after_epoch(run: Run) -> None:
+        if len(run.history) % recipe.saving.checkpoint_every == 0:
+            save(folder, recipe, run)
+        if on_epoch:
+            on_epoch(run)
+
+    classes = sets.train.classes
+    try:
+        run = fit(
+            recipe.build_network(None if classes is None else len(classes)),
+            sets,
+            loss=recipe.build_loss(),
+            optimizer=recipe.build_optimizer(),
+            batch_size=recipe.data.batch_size,
+            epochs=recipe.training.epochs,
+            seed=recipe.training.seed,
+            scale=recipe.data.scale,
+            shuffle=recipe.data.shuffle,
+            metrics=recipe.training.metrics,
+            threads=recipe.resources.threads,
+            on_step=on_step,
+            on_epoch=after_epoch,
+        )
+    except Interrupted as interrupted:
+        save(folder, recipe, interrupted.run)
+        raise
+    save(folder, recipe, run)
+    return run

@@ -1,0 +1,228 @@
+"""`fit`: a network, data, a loss and an optimiser in; a run with its history, scores and predictions out."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import DTypeLike
+from threadpoolctl import threadpool_limits
+
+from treadle.data import SCALES, Dataset, Order, Sets, batches, require_valid
+from treadle.errors import LossError, ShapeError, TreadleError
+from treadle.losses import LOSSES, Loss
+from treadle.metrics import METRICS, Metric
+from treadle.nn import MODELS, Module
+from treadle.optim import Optimizer
+from treadle.tensor import Tensor
+from treadle.train.loop import State, evaluate, outputs_of, train_epoch
+from treadle.tree import Tree, tree_map
+
+T = TypeVar("T")
+
+
+@dataclass
+class Run:
+    """A trained network with what is needed to judge and to use it.
+
+    `history` holds a dict for each epoch: epoch, train_loss (mean over the batches while they were trained on),
+    validation_loss, validation_<metric>, and seconds of training without evaluation.
+    """
+
+    network: Module
+    parameters: Tree
+    loss: Loss
+    scale: Any
+    metrics: tuple[Metric, ...]
+    dtype: np.dtype[Any]
+    seed: int
+    input_shape: tuple[int, ...]
+    classes: tuple[str, ...] | None = None
+    sets: Sets | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+    step: int = 0
+
+    def test(self) -> dict[str, Any]:
+        """Return loss and metrics on the test set, each metric with its 95 % interval as <metric>_interval.
+
+        Raises:
+            TreadleError: the run was loaded without its data.
+        """
+        if self.sets is None:
+            raise TreadleError("this run has no data with it: load the sets and give them as run.sets")
+        return score(self, self.sets.test)
+
+    def predict(self, inputs: Any) -> np.ndarray[Any, np.dtype[Any]]:
+        """Return a probability for each class (N, C), or the predicted numbers (N, 1).
+
+        Args:
+            inputs: (N, …) in the units of the training data, before scaling.
+
+        Raises:
+            ShapeError: the samples do not have the shape that the network takes.
+        """
+        samples = np.asarray(inputs)
+        if samples.shape[1:] != self.input_shape:
+            raise ShapeError(
+                f"samples to predict should have shape (N, {', '.join(map(str, self.input_shape))}), found {samples.shape}"
+            )
+        outputs = outputs_of(self.network, self.parameters, samples, self.scale, self.dtype)
+        return self.loss.predict(Tensor(outputs)).numpy()
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was interrupted; `run` holds the parameters after the last complete step, and the history."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(f"training stopped after {run.step} steps; the run so far is in the attribute `run`")
+        self.run = run
+
+
+def score(run: Run, data: Dataset) -> dict[str, Any]:
+    """Return loss and metrics of a run on a data set, each metric with its 95 % interval."""
+    value, samples = evaluate(run.network, run.parameters, run.loss, run.metrics, data, run.scale, run.dtype)
+    result: dict[str, Any] = {"loss": value, "samples": len(data)}
+    for metric in run.metrics:
+        result[metric.name] = float(np.mean(samples[metric.name]))
+        result[f"{metric.name}_interval"] = metric.interval(samples[metric.name])
+    return result
+
+
+def choose(kind: str, choices: Mapping[str, T], name: str) -> T:
+    """Return the choice of that name, or raise TreadleError with the nearest name and all there are."""
+    if name not in choices:
+        near = difflib.get_close_matches(name, choices, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise TreadleError(f"no {kind} is called {name!r}: {hint}there are {', '.join(choices)}")
+    return choices[name]
+
+
+def prepare(network: Module | str, loss: Loss | str, sets: Sets, seed: int, dtype: DTypeLike) -> tuple[Module, Loss, Tree]:
+    """Resolve names, check shapes, memory and the loss on one sample, and return network, loss and parameters.
+
+    Raises:
+        ShapeError, MemoryLimitError, LossError, TreadleError: what does not fit, before any training.
+    """
+    loss = choose("loss", LOSSES, loss)() if isinstance(loss, str) else loss
+    train = sets.train
+    needed = loss.outputs(len(train.classes) if train.classes is not None else None)
+    if isinstance(network, str):
+        network = choose("network", MODELS, network)(needed)
+    found = network.output_shape(train.shape)
+    if found != (needed,):
+        kind = "a score for each class" if loss.compares == "classes" else "one number"
+        raise ShapeError(
+            f"the network gives outputs of shape {found}, and {type(loss).__name__} needs ({needed},), {kind}: "
+            f"give the last layer {needed} unit{'s' if needed > 1 else ''}, or choose another loss"
+        )
+    params = network.init(train.shape, seed=seed, dtype=dtype)
+    sample = train[:1]
+    tracked = tree_map(lambda leaf: Tensor(leaf, requires_grad=True), params)
+    with np.errstate(all="ignore"):
+        loss(network(tracked, sample.inputs.astype(dtype)), loss.targets(sample.targets, dtype))
+    return network, loss, params
+
+
+def fit(
+    network: Module | str,
+    sets: Sets,
+    *,
+    loss: Loss | str,
+    optimizer: Optimizer,
+    batch_size: int = 100,
+    epochs: int = 1,
+    seed: int = 0,
+    scale: str = "minmax",
+    shuffle: bool = True,
+    metrics: Sequence[str] | None = None,
+    dtype: DTypeLike = np.float32,
+    threads: int | None = None,
+    parameters: Tree | None = None,
+    on_step: Callable[[State, int], None] | None = None,
+    on_epoch: Callable[[Run], None] | None = None,
+) -> Run:
+    """Train a network and return the run.
+
+    Args:
+        network: a module, or the name of a preset.
+        sets: train, validation and test set; the test set is not looked at.
+        loss: a loss, or its name.
+        optimizer: the update rule.
+        batch_size: samples in a step; the last batch of an epoch may be smaller.
+        epochs: passes over the training set.
+        seed: of the initial parameters and of the order of samples.
+        scale: name of the scaling, fitted on the training set alone.
+        shuffle: a new order of the samples in each epoch; otherwise the order of the data.
+        metrics: names; accuracy for classes and squared_error for numbers where none are given.
+        dtype: float32 or float64.
+        threads: of the matrix products; as many as the machine has where none are given.
+        parameters: to begin with, in place of those made from the seed.
+        on_step: called after each step with the state and the number of steps in an epoch.
+        on_epoch: called after each epoch with the run so far.
+
+    Raises:
+        TreadleError: a subclass says what does not fit, before the first step; TrainingError, during training.
+        Interrupted: on Ctrl-C, with the run so far.
+
+    >>> import numpy as np, treadle as td
+    >>> x = np.linspace(-1, 1, 60).reshape(-1, 1)
+    >>> rows = td.data.Dataset(x, 3 * x[:, 0] + 1, None, "line")
+    >>> sets = td.data.Sets(rows[:40], rows[40:50], rows[50:], "line", "made up")
+    >>> run = td.fit(
+    ...     td.nn.Sequential(td.nn.Linear(1)), sets, loss="squared_error", scale="none",
+    ...     optimizer=td.optim.SGD(0.1), batch_size=10, epochs=50, dtype=np.float64,
+    ... )
+    >>> run.predict(np.array([[2.0]])).round(3).tolist()
+    [[7.0]]
+    """
+    require_valid(sets)
+    for name, value in (("batch_size", batch_size), ("epochs", epochs)):
+        if value < 1:
+            raise TreadleError(f"{name} must be at least 1, found {value}")
+    names = metrics if metrics is not None else ["squared_error" if sets.train.classes is None else "accuracy"]
+    chosen = tuple(choose("metric", METRICS, name) for name in names)
+    network, loss, params = prepare(network, loss, sets, seed, dtype)
+    _require_metrics(chosen, loss)
+    fitted = choose("scaling", SCALES, scale)().fit(sets.train.inputs)
+    state = State(params if parameters is None else parameters, None)
+    state.optimizer = optimizer.init(state.params)
+    run = Run(network, state.params, loss, fitted, chosen, np.dtype(dtype), seed, sets.train.shape, sets.train.classes, sets)
+    order = Order(len(sets.train), seed, shuffle)
+    steps = -(-len(sets.train) // batch_size)
+
+    def after_step(state: State) -> None:
+        if on_step:
+            on_step(state, steps)
+
+    limits = threadpool_limits(limits=threads) if threads else nullcontext()
+    try:
+        # overflow shows as a loss that is not finite, which stops the run and says where
+        with limits, np.errstate(all="ignore"):
+            for epoch in range(epochs):
+                state.epoch = epoch
+                begun = time.perf_counter()
+                stream = batches(sets.train, order.indices(epoch), batch_size, fitted, dtype=dtype)
+                train_loss = train_epoch(network, loss, optimizer, state, stream, after_step)
+                seconds = time.perf_counter() - begun
+                run.parameters, run.step = state.params, state.step
+                value, samples = evaluate(network, state.params, loss, chosen, sets.validation, fitted, run.dtype)
+                record = {"epoch": epoch + 1, "train_loss": train_loss, "validation_loss": value}
+                record |= {f"validation_{name}": float(np.mean(samples[name])) for name in samples}
+                run.history.append({**record, "seconds": seconds})
+                if on_epoch:
+                    on_epoch(run)
+    except KeyboardInterrupt as error:
+        run.parameters, run.step = state.params, state.step
+        raise Interrupted(run) from error
+    return run
+
+
+def _require_metrics(metrics: Sequence[Metric], loss: Loss) -> None:
+    for metric in metrics:
+        if loss.compares == "classes" and metric.name != "accuracy":
+            raise LossError(f"the metric {metric.name} compares numbers, and {type(loss).__name__} predicts classes")

@@ -1,0 +1,84 @@
+"""The training loop: forward, loss, backward, update; and the evaluation after each epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from treadle.autodiff.functional import value_and_grad
+from treadle.data import Batch, Dataset
+from treadle.errors import TrainingError
+from treadle.losses import Loss
+from treadle.metrics import Metric
+from treadle.nn import Module
+from treadle.optim import Optimizer
+from treadle.tensor import Tensor
+from treadle.tree import Tree
+
+EVALUATION_BATCH = 1000
+
+
+@dataclass
+class State:
+    """What a step changes: parameters, the optimiser's state, and how far training has come."""
+
+    params: Tree
+    optimizer: Tree
+    epoch: int = 0
+    step: int = 0
+    loss: float = math.nan
+
+
+def train_epoch(
+    network: Module,
+    loss: Loss,
+    optimizer: Optimizer,
+    state: State,
+    batches: Iterable[Batch],
+    on_step: Callable[[State], None],
+) -> float:
+    """Take one step for each batch, changing `state`, and return the mean loss over the samples seen.
+
+    Raises:
+        TrainingError: the loss is not finite; the parameters are those before that step.
+    """
+    objective = value_and_grad(lambda params, x, y: loss(network(params, Tensor(x)), y))
+    total, samples = 0.0, 0
+    for batch in batches:
+        targets = loss.targets(batch.targets, batch.inputs.dtype)
+        value, grads = objective(state.params, batch.inputs, targets)
+        state.loss = float(value)
+        if not math.isfinite(state.loss):
+            raise TrainingError(
+                f"the loss is {state.loss} in epoch {state.epoch + 1}, step {state.step + 1} of the run; training "
+                "stopped before this step's update: lower the learning rate, or look for extreme values in the data"
+            )
+        state.params, state.optimizer = optimizer.step(state.params, grads, state.optimizer)
+        state.step += 1
+        total += state.loss * len(batch.targets)
+        samples += len(batch.targets)
+        on_step(state)
+    return total / samples
+
+
+def outputs_of(network: Module, params: Tree, inputs: Any, scale: Any, dtype: Any) -> Any:
+    """Compute the outputs (N, …) of raw inputs, scaled as in training, in batches and outside the tape."""
+    pieces = range(0, max(len(inputs), 1), EVALUATION_BATCH)  # no inputs make one empty batch, for its shape
+    return np.concatenate(
+        [network(params, scale.apply(inputs[i : i + EVALUATION_BATCH], dtype)).numpy() for i in pieces]
+    )
+
+
+def evaluate(
+    network: Module, params: Tree, loss: Loss, metrics: Sequence[Metric], data: Dataset, scale: Any, dtype: Any
+) -> tuple[float, dict[str, Any]]:
+    """Return the loss on a whole data set and, for each metric, what each sample scores (N,)."""
+    outputs = outputs_of(network, params, data.inputs, scale, dtype)
+    value = loss(Tensor(outputs), loss.targets(data.targets, outputs.dtype)).item()
+    predictions = loss.predict(Tensor(outputs)).numpy()
+    return value, {metric.name: metric.per_sample(predictions, data.targets) for metric in metrics}
+
