@@ -6,7 +6,7 @@ from treadle.autodiff.functional import value_and_grad
 from treadle.nn import summary
 from treadle.tensor import Tensor, grad, tensor
 from treadle.train import Interrupted, Run, fit
-from treadle.version import VERSION as __version__
+from treadle.version import __version__
 
 __all__ = [
     "Interrupted",

@@ -126,7 +126,8 @@ class CrossEntropy(Loss):
         labels = _labels(outputs, targets)
         if self.from_probabilities:
             _require_probabilities(outputs)
-            return -ops.mean(ops.log(outputs[np.arange(len(labels)), labels]))
+            with np.errstate(divide="ignore"):  # the logarithm of 0 is meant: the loss is infinite
+                return -ops.mean(ops.log(outputs[np.arange(len(labels)), labels]))
         if outputs.primitive is not None and outputs.primitive.name == "softmax":
             raise LossError(_softmax_twice(outputs.shape[1]))
         return ops.mean(ops.cross_entropy(outputs, labels))
@@ -160,7 +161,7 @@ def _labels(outputs: Tensor, targets: Array) -> Array:
         if not (((targets == 0) | (targets == 1)).all() and (targets.sum(axis=1) == 1).all()):
             row = int(np.argmax((targets.sum(axis=1) != 1) | ((targets != 0) & (targets != 1)).any(axis=1)))
             raise LossError(f"cross-entropy: row {row} of the targets is not one-hot: {targets[row].tolist()}")
-        return np.argmax(targets, axis=1)
+        return np.asarray(np.argmax(targets, axis=1))
     if targets.shape != (count,):
         raise LossError(
             f"cross-entropy: expected labels of shape ({count},) or one-hot {outputs.shape}, found {targets.shape}"
@@ -179,9 +180,9 @@ def _require_probabilities(outputs: Tensor) -> None:
     if bad.any():
         row = int(np.argmax(bad))
         raise LossError(
-            f"cross-entropy from probabilities: row {row} is not a distribution, it sums to {array[row].sum():.4g} with "
-            f"values from {array[row].min():.4g} to {array[row].max():.4g}: end the network with a Softmax layer, or "
-            "set from_probabilities to false"
+            f"cross-entropy from probabilities: row {row} is not a distribution, it sums to {array[row].sum():.4g} "
+            f"with values from {array[row].min():.4g} to {array[row].max():.4g}: end the network with a Softmax "
+            "layer, or set from_probabilities to false"
         )
 
 

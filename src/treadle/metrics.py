@@ -75,7 +75,8 @@ def wilson_interval(values: Array) -> tuple[float, float]:
     """
     n, p = len(values), float(np.mean(values))
     centre, spread = p + Z95**2 / (2 * n), Z95 * math.sqrt(p * (1 - p) / n + Z95**2 / (4 * n * n))
-    return max(0.0, (centre - spread) / (1 + Z95**2 / n)), min(1.0, (centre + spread) / (1 + Z95**2 / n))
+    low, high = (centre - spread) / (1 + Z95**2 / n), (centre + spread) / (1 + Z95**2 / n)
+    return max(0.0, min(low, p)), min(1.0, max(high, p))  # rounding must not put p outside
 
 
 def normal_interval(values: Array) -> tuple[float, float]:

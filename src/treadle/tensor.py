@@ -193,7 +193,7 @@ class Tensor(Value):
     def __iter__(self) -> Iterator[Tensor]:
         return (self[number] for number in range(len(self)))
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> np.ndarray[Any, np.dtype[Any]]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray[Any, np.dtype[Any]]:
         if self.requires_grad:
             raise DtypeError(
                 "a tensor that requires a gradient is not turned into an array in silence: "
@@ -214,7 +214,7 @@ def _data(other: Any) -> Any:
     return other.data if isinstance(other, Value) else other
 
 
-def tensor(data: ArrayLike | Tensor, *, dtype: DTypeLike = None, requires_grad: bool = False) -> Tensor:
+def tensor(data: ArrayLike | Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Make a tensor from a copy of numbers; float64 arrays stay float64.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,12 +51,12 @@ def check_gradients(
     except Exception as error:  # a rule that returns a wrong shape breaks the rules after it
         raise GradientError(_find_op(output, rtol, atol, h) or f"the backward pass failed: {error}") from error
 
-    def along(number: int, array: Any) -> float:
+    def along(array: Any, number: int) -> float:
         changed = [array if n == number else other for n, other in enumerate(arrays)]
         return float(np.sum(direction * function(*(Value.result_type(a) for a in changed)).data))
 
     for number, array in enumerate(arrays):
-        trouble = _compare(found[number], lambda a, n=number: along(n, a), array, rtol, atol, h)
+        trouble = _compare(found[number], partial(along, number=number), array, rtol, atol, h)
         if trouble:
             culprit = _find_op(output, rtol, atol, h)
             if culprit:
@@ -110,11 +111,16 @@ def _find_op(output: Value, rtol: float, atol: float, h: float) -> str | None:
             if not isinstance(operand, Value) or not operand.requires_grad:
                 continue
 
-            def along(array: Any, value: Value = value, number: int = number, at: Any = arguments, d: Any = direction) -> float:
+            def along(
+                array: Any, value: Value = value, number: int = number, at: Any = arguments, d: Any = direction
+            ) -> float:
                 changed = [array if n == number else other for n, other in enumerate(at)]
                 return float(np.sum(d * value.primitive.forward(k, *changed, **value.settings)))  # type: ignore[union-attr]
 
-            g = primitive.pullback(number, k, direction, value.data, *arguments, **value.settings)
+            try:
+                g = primitive.pullback(number, k, direction, value.data, *arguments, **value.settings)
+            except Exception as error:
+                return f"gradient of op {primitive.name!r} by its input {number} failed: {error}"
             trouble = _compare(np.asarray(g), along, operand.data, rtol, atol, h)
             if trouble:
                 return f"gradient of op {primitive.name!r} by its input {number} is wrong {trouble}"

@@ -47,7 +47,7 @@ def value_and_grad(function: Callable[..., Any]) -> Callable[..., tuple[Any, Tre
     return differentiated
 
 
-def _tracked(leaf: Any) -> Value:
+def _tracked(leaf: Any) -> Any:
     data = leaf.data if isinstance(leaf, Value) else leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
     if not np.issubdtype(data.dtype, np.floating):
         raise DtypeError(f"only floats have gradients, found a parameter of {data.dtype}")

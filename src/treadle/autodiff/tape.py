@@ -71,10 +71,8 @@ class Primitive:
         arrays = [operand.data if isinstance(operand, Value) else _constant(operand) for operand in operands]
         dtypes = list(dict.fromkeys(a.dtype for a in arrays if hasattr(a, "dtype") and a.dtype != bool))
         if len(dtypes) > 1:
-            raise DtypeError(
-                f"{self.name}: {dtypes[0]} and {dtypes[1]} do not mix, for nothing is promoted in silence; "
-                f"convert one of them, for example with .astype({str(dtypes[0])!r})"
-            )
+            found = f"{self.name}: {dtypes[0]} and {dtypes[1]} do not mix, for nothing is promoted in silence"
+            raise DtypeError(f"{found}; convert one of them, for example with .astype({str(dtypes[0])!r})")
         if not dtypes:
             arrays = [np.asarray(array) for array in arrays]
         try:
@@ -196,7 +194,7 @@ def _step(value: Value, g: Any, k: Any, leads: set[int], arrived: dict[int, Any]
     operands = [operand if isinstance(operand, Value) else _constant(operand) for operand in value.inputs or ()]
     arguments = operands if as_values else [o.data if isinstance(o, Value) else o for o in operands]
     for number, operand in enumerate(operands):
-        if id(operand) in leads:
+        if isinstance(operand, Value) and id(operand) in leads:
             leaving = primitive.pullback(number, k, g, output, *arguments, **value.settings)
             before = arrived.get(id(operand))
             arrived[id(operand)] = leaving if before is None else before + leaving

@@ -8,6 +8,10 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
+from treadle.cli.choices import choices
+from treadle.cli.predict import predict
+from treadle.cli.run import run
+from treadle.cli.show import show
 from treadle.errors import TreadleError
 
 app = App(
@@ -15,10 +19,10 @@ app = App(
     help="Build neural networks stage by stage, with evidence for every change.",
     version_flags=["--version"],
 )
-app.command("treadle.cli.run:run")
-app.command("treadle.cli.show:show")
-app.command("treadle.cli.predict:predict")
-app.command("treadle.cli.choices:choices")
+app.command(run, sort_key=1)
+app.command(show, sort_key=2)
+app.command(predict, sort_key=3)
+app.command(choices, sort_key=4)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -30,18 +34,23 @@ def call(arguments: Sequence[str]) -> int:
     """Run the command line and return the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8")
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         app(list(arguments), exit_on_error=False, print_error=True)
+        sys.stdout.flush()  # here, where its errors can be told
     except CycloptsError:
         return 2
     except TreadleError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # the reader has gone; without this the interpreter would complain once more while it closes stdout
+    except OSError as error:
+        # without this the interpreter would complain once more while it closes stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        if isinstance(error, BrokenPipeError):
+            return 141  # the reader has gone
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     return 0

@@ -30,5 +30,7 @@ def read_recipe(path: Path | None, changes: list[str] | None) -> Recipe:
         name, equals, value = change.partition("=")
         if not equals:
             raise RecipeError(f"--set {change}: expected stage.key=value, such as optimizer.lr=0.05")
+        if name.strip() in values:
+            raise RecipeError(f"--set {change}: {name.strip()} is set twice: leave one out")
         values[name.strip()] = parse_value(value.strip())
     return recipe.change(values, "--set " + " --set ".join(changes or [])) if values else recipe

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,13 +11,14 @@ from cyclopts import Parameter
 from treadle.cli.options import Json
 from treadle.data import read_image
 from treadle.errors import DataError, RunError
-from treadle.runs import load
+from treadle.runs import load, to_json
 
 SHOWN = 3  # of the most probable classes
 
 
 def predict(
     run: Annotated[Path, Parameter(help="Folder of a run.")],
+    /,
     *images: Annotated[Path, Parameter(help="Image files of the size that the network takes.")],
     json: Json = False,
 ) -> None:
@@ -33,16 +33,17 @@ def predict(
     if len(shape) != 3:
         raise RunError(f"{run}: was trained on rows of {shape} features, not on images")
     outputs = loaded.predict(np.stack([read_image(path, shape) for path in images]))
-    results = [_result(str(path), row, loaded.classes) for path, row in zip(images, outputs, strict=True)]
+    classes = loaded.classes if loaded.loss.compares == "classes" else None
+    results = [_result(str(path), row, classes) for path, row in zip(images, outputs, strict=True)]
     if json:
-        print(json_module.dumps(results, ensure_ascii=False))
+        print(to_json(results))
         return
     for result in results:
         print(f"{result['image']}: {result['prediction']}{_probabilities(result)}")
 
 
 def _result(path: str, row: Any, classes: tuple[str, ...] | None) -> dict[str, Any]:
-    if classes is None or len(row) != len(classes):
+    if classes is None:
         return {"image": path, "prediction": round(float(row[0]), 4)}
     order = np.argsort(-row, kind="stable")
     probabilities = {classes[place]: round(float(row[place]), 6) for place in order}

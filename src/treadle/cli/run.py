@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -15,13 +14,15 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from treadle.cli.options import Changes, Json, RecipeFile, read_recipe
 from treadle.nn import summary
 from treadle.recipe import Recipe
-from treadle.runs import create, save, train
+from treadle.runs import create, save, to_json, train
 from treadle.train import Interrupted, Run, State
 
 Folder = Annotated[Path, Parameter(name="--runs", help="Folder that the run's own folder is made in.")]
 
 
-def run(recipe: RecipeFile = None, *, changes: Changes = None, json: Json = False, runs: Folder = Path("runs")) -> None:
+def run(
+    recipe: RecipeFile = None, /, *, changes: Changes = None, json: Json = False, runs: Folder = Path("runs")
+) -> None:
     """Train a network and keep the run: weights, history and scores.
 
     Prints the data, the network, a line an epoch, and the test score with its 95 % interval. With --json one JSON
@@ -83,7 +84,7 @@ class JsonReport(Report):
     """One JSON object a line."""
 
     def _line(self, **values: Any) -> None:
-        print(json.dumps(values, ensure_ascii=False), flush=True)
+        print(to_json(values), flush=True)
 
     def start(self, recipe: Recipe, sets: Any, network: Any) -> None:
         """Print the recipe, the fingerprint of the data and the number of parameters."""
@@ -110,7 +111,7 @@ class TextReport(Report):
     INTERVAL = 0.1  # seconds between two updates of the bar, which cost more than a step of a small network
 
     def __init__(self) -> None:
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = Console(highlight=False, soft_wrap=True, emoji=False)
         self.progress: Progress | None = None
         self.task = TaskID(0)
         self.shown = 0.0
@@ -186,6 +187,7 @@ def next_change(recipe: Recipe) -> tuple[str, str] | None:
     if recipe.network.preset == "softmax":
         return (
             "a hidden layer",
-            "--set network.preset=mlp_relu --set loss.kind=cross_entropy --set optimizer.lr=0.1 --set training.epochs=10",
+            "--set network.preset=mlp_relu --set loss.kind=cross_entropy --set optimizer.lr=0.1 "
+            "--set training.epochs=10",
         )
     return None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json as json_module
-
 from treadle.cli.options import Changes, Json, RecipeFile, read_recipe
 from treadle.nn import summary
+from treadle.runs import to_json
 from treadle.train import prepare
 
 
-def show(recipe: RecipeFile = None, *, changes: Changes = None, json: Json = False) -> None:
+def show(recipe: RecipeFile = None, /, *, changes: Changes = None, json: Json = False) -> None:
     """Show the network of a recipe: layers, shapes, parameters; and check that network, loss and data fit."""
     chosen = read_recipe(recipe, changes)
     sets = chosen.load_data()
@@ -21,7 +20,7 @@ def show(recipe: RecipeFile = None, *, changes: Changes = None, json: Json = Fal
             {"name": row.name, "layer": repr(row.layer), "output": row.output_shape, "parameters": row.parameters}
             for row in table.rows
         ]
-        print(json_module.dumps({"recipe": chosen.to_dict(), "layers": layers, "parameters": table.parameters}))
+        print(to_json({"recipe": chosen.to_dict(), "layers": layers, "parameters": table.parameters}))
         return
     print(chosen.to_toml())
     print(table)

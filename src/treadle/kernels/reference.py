@@ -94,7 +94,7 @@ def sigmoid(x: Array) -> Array:
 def sum(x: Array, *, axis: Axes, keepdims: bool = False) -> Array:  # noqa: A001
     """Sum over axes; float32 is accumulated in float64, for along a strided axis 1e8 ones would stop at 2**24."""
     if x.dtype == np.float32:
-        return np.sum(x, axis=axis, keepdims=keepdims, dtype=np.float64).astype(np.float32)
+        return np.sum(x, axis=axis, keepdims=keepdims, dtype=np.float64).astype(np.float32)  # type: ignore[return-value]
     return np.sum(x, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
 
 
@@ -144,20 +144,20 @@ def logsumexp(x: Array, *, axis: Axes, keepdims: bool = False) -> Array:
 def softmax(x: Array, *, axis: Axes) -> Array:
     """e^x / Σ e^x over axes; NaN where all are −inf or one is +inf."""
     parts = np.exp(_below_top(x, axis))
-    return parts / sum(parts, axis=axis, keepdims=True)  # type: ignore[no-any-return]
+    return parts / sum(parts, axis=axis, keepdims=True)
 
 
 def log_softmax(x: Array, *, axis: Axes) -> Array:
-    """Logarithm of softmax over axes: d − log Σ e^d, d = x − max x, for x − log Σ e^x would lose digits to a large x."""
+    """Logarithm of softmax over axes, d − log Σ e^d with d = x − max x: a large x would cost x − log Σ e^x digits."""
     below = _below_top(x, axis)
     with np.errstate(divide="ignore"):
-        return below - np.log(sum(np.exp(below), axis=axis, keepdims=True))  # type: ignore[no-any-return]
+        return below - np.log(sum(np.exp(below), axis=axis, keepdims=True))
 
 
 def cross_entropy(scores: Array, labels: Array) -> Array:
     """log Σ_j e^s_j − s_label for each row of scores (N, C) and labels (N,), shifted as in `log_softmax`."""
     below = _below_top(scores, (1,))
-    return np.log(sum(np.exp(below), axis=(1,))) - below[np.arange(len(labels)), labels]  # type: ignore[no-any-return]
+    return np.log(sum(np.exp(below), axis=(1,))) - below[np.arange(len(labels)), labels]
 
 
 def cross_entropy_gradient(gradient: Array, scores: Array, labels: Array) -> Array:
@@ -182,4 +182,4 @@ def scatter_add(x: Array, index: Any, shape: tuple[int, ...]) -> Array:
 
 def pad(x: Array, width: tuple[tuple[int, int], ...], value: float = 0.0) -> Array:
     """Surround with a constant: width[i] values (before, after) along axis i."""
-    return np.pad(x, width, constant_values=value)
+    return np.pad(x, width, constant_values=value) if width else x  # NumPy refuses to pad what has no axis

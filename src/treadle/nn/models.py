@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from treadle.errors import ShapeError
 from treadle.nn.layers import Flatten, Linear, ReLU, Sigmoid
 from treadle.nn.module import Module, Sequential
 
@@ -15,7 +16,7 @@ def baseline(outputs: int) -> Module:
     Sequential(Flatten(), Linear(units=1, bias=True, weight_init='xavier_uniform'))
     """
     if outputs != 1:
-        raise ValueError(
+        raise ShapeError(
             f"the preset 'baseline' has one output and this loss needs {outputs}: take the preset 'softmax', "
             "which is the same layer with an output for each class"
         )

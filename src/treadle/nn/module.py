@@ -92,6 +92,7 @@ class Module(ABC):
         return map_with_path(make, specification)
 
     def __call__(self, params: Tree, x: Any) -> Tensor:
+        """Compute the outputs of a tensor, or of an array outside the tape."""
         return self.forward(params, x if isinstance(x, Tensor) else Tensor(np.asarray(x)))
 
 

@@ -70,8 +70,12 @@ def summary(network: Module, data: Any) -> Summary:
 
 def _rows(prefix: str, module: Module, shape: Shape) -> Iterator[Row]:
     inside = list(module.children(shape))
-    if not inside:
-        count = sum(parameter.size for _, parameter in leaves(module.parameters(shape)))
-        yield Row(prefix or type(module).__name__, module, shape, module.output_shape(shape), count)
+    own = _size(module, shape) - sum(_size(child, inputs) for _, child, inputs in inside)
+    if own > 0 or not inside:
+        yield Row(prefix or type(module).__name__, module, shape, module.output_shape(shape), own)
     for name, child, inputs in inside:
         yield from _rows(f"{prefix}.{name}" if prefix else name, child, inputs)
+
+
+def _size(module: Module, shape: Shape) -> int:
+    return sum(parameter.size for _, parameter in leaves(module.parameters(shape)))

@@ -23,7 +23,7 @@ def _spread(k: Any, g: Any, x: Any, axis: tuple[int, ...]) -> Any:
 
 
 def _extreme(k: Any, g: Any, y: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
-    """The gradient goes to the extreme elements, in equal shares where several tie; NaN is the extreme if there is one."""
+    """The gradient goes to the extreme elements, in equal shares where several tie; NaN counts as extreme."""
     mask = (x == _spread(k, y, x, axis)) | (x != x)
     count = k.sum(mask.astype(x.dtype), axis=axis, keepdims=True)
     return k.where(mask, _spread(k, g, x, axis) / count, 0.0)

@@ -191,4 +191,3 @@ def pad(x: Any, width: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
     if len(pairs) != len(x.shape):
         raise ShapeError(f"pad: {len(pairs)} pairs of widths given for shape {x.shape}")
     return _pad(x, width=pairs, value=value)
-

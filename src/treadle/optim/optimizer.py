@@ -23,4 +23,6 @@ class Optimizer(ABC):
     def _require(self, name: str, value: float, low: float, high: float) -> None:
         """Raise ValueError unless low ≤ value < high."""
         if not low <= value < high:
-            raise ValueError(f"{type(self).__name__}: {name} must be at least {low:g} and below {high:g}, found {value}")
+            raise ValueError(
+                f"{type(self).__name__}: {name} must be at least {low:g} and below {high:g}, found {value}"
+            )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
@@ -14,11 +16,12 @@ from typing import Any, Self
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
+from tomlkit.container import OutOfOrderTableProxy
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import Table
+from tomlkit.items import AoT, Table
 
 from treadle.data import Sets, load
-from treadle.errors import RecipeError, TreadleError
+from treadle.errors import RecipeError, ShapeError
 from treadle.losses import Loss
 from treadle.nn import MODELS, Module, Sequential
 from treadle.optim import Optimizer
@@ -36,6 +39,7 @@ from treadle.recipe.stages import (
 
 _EXCLUSIVE = {"network.preset": "layers", "network.layers": "preset"}
 _LIMIT = 1 << 20  # bytes of a recipe file; a longer one is not a recipe
+_SHOWN = 200  # characters of a wrong value at either end, in a message
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,11 @@ class Recipe(BaseModel):
             RecipeError: names the file, the line, what was expected and found, and the likely fix.
         """
         try:
-            content = Path(path).read_bytes()[: _LIMIT + 1]
+            with Path(path).open("rb") as file:
+                content = file.read(_LIMIT + 1)
             if len(content) > _LIMIT:
                 raise RecipeError(f"{path}: longer than {_LIMIT:,} bytes, so it is not a recipe")
-            return cls._parse(content.decode("utf-8"), str(path))
+            return cls._parse(content.removeprefix(b"\xef\xbb\xbf").decode("utf-8"), str(path))
         except OSError as error:
             raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
@@ -91,8 +96,10 @@ class Recipe(BaseModel):
     def _parse(cls, text: str, name: str) -> Self:
         try:
             values = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise RecipeError(f"{name}: not valid TOML: {error or 'nested too deeply'}") from error
+        except RecursionError as error:
+            raise RecipeError(f"{name}: nested too deeply to be a recipe") from error
+        except ValueError as error:  # TOMLDecodeError, or a plain one for a number of thousands of digits
+            raise RecipeError(f"{name}: not valid TOML: {error}") from error
         return cls._validate(values, _Source(name, text))
 
     @classmethod
@@ -106,7 +113,8 @@ class Recipe(BaseModel):
     def change(self, changes: Mapping[str, Any], source: str = "changed recipe") -> Self:
         """Return a recipe with values changed, each named stage.key.
 
-        Giving network.preset replaces network.layers and the other way round.
+        Giving network.preset replaces network.layers and the other way round. A new kind of loss or optimizer
+        takes over the settings that it shares with the old one.
 
         Raises:
             RecipeError: no such stage or key, or a value that does not fit.
@@ -121,8 +129,11 @@ class Recipe(BaseModel):
                     f"{source}: {name!r} is not stage.key, such as optimizer.lr; {hint}stages are {', '.join(CHOICES)}"
                 )
             section = values.setdefault(stage, {})
-            if name in _EXCLUSIVE:
+            if name in _EXCLUSIVE and f"{stage}.{_EXCLUSIVE[name]}" not in changes:
                 section.pop(_EXCLUSIVE[name], None)
+            if key == "kind" and value != section.get("kind") and value in list(CHOICES[stage].get("kind", ())):
+                known = _settings(stage, value)
+                values[stage] = section = {k: v for k, v in section.items() if k in known or f"{stage}.{k}" in changes}
             section[key] = value
         return self._validate(values, _Source(source))
 
@@ -160,47 +171,66 @@ class Recipe(BaseModel):
             return Sequential(*(parse_layer(text) for text in self.network.layers))
         try:
             return MODELS[str(self.network.preset)](self.build_loss().outputs(classes))
-        except TreadleError:
-            raise
-        except ValueError as error:
+        except ShapeError as error:
             raise RecipeError(f"[network] and [loss] do not fit: {error}") from error
 
 
 def _describe(detail: ErrorDetails, values: Mapping[str, Any], source: _Source) -> str:
     """Say what is wrong with a recipe: where, what was expected and found, and the likely fix."""
     path = _without_tags(detail["loc"], values)
+    if detail["type"] == "value_error" and len(path) == 1:  # of a stage as a whole: the key that its message names
+        named = re.findall(r"\w+", str(detail["ctx"]["error"]))
+        path += [key for key in values[str(path[0])] if key in named][:1]
     line = _line(source.text, path)
     place = f"{source.name}, line {line}" if line else source.name
-    stage, name = (f"[{path[0]}]" if path else "recipe"), ".".join(map(str, path))
+    stage = f"[{path[0]}]"
+    name = "".join(f", item {part + 1}" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
     match detail["type"]:
         case "extra_forbidden":
             known = _known_keys(path[:-1], values)
             near = difflib.get_close_matches(str(path[-1]), known, n=1)
-            what = f"key {path[-1]!r} in {stage}" if len(path) > 1 else f"stage [{path[-1]}]"
+            what = f"key {path[-1]!r} in {stage}" if len(path) > 1 else f"stage {stage}"
             hint = f"did you mean {near[0]!r}? " if near else ""
             return f"{place}: unknown {what}: {hint}there are {', '.join(known)}"
         case "missing":
-            what = f"{stage} needs a value for {path[-1]}" if len(path) > 1 else f"the stage {stage} is missing"
-            return f"{place}: {what}"
+            if len(path) > 1:
+                return f"{place}: {stage} needs a value for {path[-1]}"
+            ways = (f"{key} ({', '.join(named)})" for key, named in CHOICES[str(path[0])].items())
+            return f"{place}: the stage {stage} is missing: add it with {' or '.join(ways)}"
         case "union_tag_not_found":
             return f"{place}: {stage} needs kind: one of {', '.join(CHOICES[str(path[0])]['kind'])}"
         case "literal_error" | "union_tag_invalid":
             key = path[1] if len(path) > 1 else "kind"
-            choices = list(CHOICES.get(str(path[0]), {}).get(str(key), {})) or [str(detail["ctx"]["expected"])]
-            found = detail["ctx"].get("tag", detail["input"])
-            near = difflib.get_close_matches(str(found), choices, n=1)
+            found = detail["input"].get("kind") if detail["type"] == "union_tag_invalid" else detail["input"]
+            choices = list(CHOICES[str(path[0])][str(key)])
+            near = difflib.get_close_matches(found, choices, n=1) if isinstance(found, str) else []
             hint = f"did you mean {near[0]!r}? " if near else ""
-            return f"{place}: {path[0]}.{key} is {found!r}: {hint}there are {', '.join(choices)}"
+            return f"{place}: {path[0]}.{key} is {_shown(found)}: {hint}there are {', '.join(choices)}"
         case "value_error":
-            return f"{place}: {name}: {detail['ctx']['error']}"
+            return f"{place}: {name}: {_cut(str(detail['ctx']['error']))}"
+        case "model_type" | "model_attributes_type":
+            return f"{place}: {name} should be a table, as in {stage}, found {_shown(detail['input'])}"
+        case "too_short":
+            return f"{place}: {name} is empty: give at least one"
     expected = detail["msg"].removeprefix("Input should be ")
-    return f"{place}: {name} should be {expected}, found {detail['input']!r}"
+    return f"{place}: {name} should be {expected}, found {_shown(detail['input'])}"
+
+
+def _shown(value: Any) -> str:
+    """A value as a recipe has it, cut where it is long."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, date) else _cut(repr(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 2 * _SHOWN else f"{text[:_SHOWN]} … {text[-_SHOWN:]}"
 
 
 def _without_tags(loc: Sequence[int | str], values: Mapping[str, Any]) -> list[int | str]:
     """The path of keys in the file: pydantic adds the kind of a stage after its name."""
     path = list(loc)
-    if len(path) > 1 and path[0] in ("loss", "optimizer"):
+    if len(path) > 1 and "kind" in CHOICES.get(str(path[0]), {}):
         stage = values.get(str(path[0]))
         if isinstance(stage, Mapping) and path[1] == stage.get("kind"):
             del path[1]
@@ -211,11 +241,15 @@ def _known_keys(path: Sequence[int | str], values: Mapping[str, Any]) -> list[st
     if not path:
         return list(Recipe.model_fields)
     stage = str(path[0])
-    if stage in ("loss", "optimizer"):
-        chosen = CHOICES[stage]["kind"][values[stage]["kind"]]
-        return ["kind", *(field.name for field in dataclasses.fields(chosen))]
+    if "kind" in CHOICES[stage]:
+        return _settings(stage, values[stage]["kind"])
     annotation: Any = Recipe.model_fields[stage].annotation
     return list(annotation.model_fields)
+
+
+def _settings(stage: str, kind: str) -> list[str]:
+    """Keys of a stage that has kinds."""
+    return ["kind", *(field.name for field in dataclasses.fields(CHOICES[stage]["kind"][kind]))]
 
 
 def _line(text: str, path: Sequence[int | str]) -> int | None:
@@ -225,18 +259,23 @@ def _line(text: str, path: Sequence[int | str]) -> int | None:
         mark += "@"
     try:
         document: Any = tomlkit.parse(text)
-        parent, key = None, None
+        parent: Any = None
+        key: Any = None
         node = document
         for part in path:
             if isinstance(node, Mapping) and part not in node:
                 break  # a missing key is said to be where its stage begins
             parent, key, node = node, part, node[part]
-        if parent is None:
+        while isinstance(node, AoT) or (isinstance(node, Table) and node.is_super_table()):
+            parent, key = node, (0 if isinstance(node, AoT) else next(iter(node)))
+            node = parent[key]  # the first thing inside, for this has no line of its own
+        if parent is None or isinstance(node, OutOfOrderTableProxy):
             return None
         if isinstance(node, Table):
             node.comment(mark)
         else:
             parent[key] = mark
-        return tomlkit.dumps(document).partition(mark)[0].count("\n") + 1
-    except (TOMLKitError, TypeError, ValueError, LookupError):
-        return None
+        before, found, _ = tomlkit.dumps(document).partition(mark)
+        return before.count("\n") + 1 if found else None
+    except (TOMLKitError, TypeError, ValueError, LookupError, AttributeError, RecursionError):
+        return None  # tomlkit does not write all that it reads; the message then names the key alone

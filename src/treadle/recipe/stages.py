@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import inspect
 import shlex
 import tomllib
@@ -11,7 +12,16 @@ from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Literal, Self, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from treadle.data import SCALES, SOURCES
 from treadle.losses import LOSSES
@@ -56,12 +66,8 @@ def _stage_of(kind: str, chosen: type[Any]) -> type[Stage]:
         build(self)
         return self
 
-    model = create_model(
-        f"{chosen.__name__}Stage",
-        __base__=Stage,
-        __validators__={"construct": model_validator(mode="after")(construct)},
-        **fields,
-    )
+    validators: dict[str, Any] = {"construct": model_validator(mode="after")(construct)}
+    model = create_model(f"{chosen.__name__}Stage", __base__=Stage, __validators__=validators, **fields)
     model.build = build  # type: ignore[attr-defined]
     return model
 
@@ -71,6 +77,12 @@ def _union(choices: Mapping[str, type[Any]]) -> Any:
     return Annotated[reduce(or_, models), Field(discriminator="kind")]
 
 
+def _only_zero(prefetch: int) -> int:
+    if prefetch != 0:
+        raise ValueError(f"only 0 is supported, which makes each batch when it is needed, found {prefetch}")
+    return prefetch
+
+
 class DataStage(Stage):
     """Where the data comes from and how it becomes batches."""
 
@@ -78,21 +90,19 @@ class DataStage(Stage):
     scale: _names("data", "scale") = "minmax"  # type: ignore[valid-type]
     batch_size: int = Field(default=100, ge=1)
     shuffle: bool = True
-    prefetch: Literal[0] = 0
+    prefetch: Annotated[int, AfterValidator(_only_zero)] = 0
+
+
+def _layer(text: str) -> str:
+    parse_layer(text)
+    return text
 
 
 class NetworkStage(Stage):
     """The network: a preset by name, or a list of layers, each its class in snake case with its arguments."""
 
     preset: _names("network", "preset") | None = None  # type: ignore[valid-type]
-    layers: list[str] | None = Field(default=None, min_length=1)
-
-    @field_validator("layers")
-    @classmethod
-    def _layers_exist(cls, layers: list[str] | None) -> list[str] | None:
-        for text in layers or []:
-            parse_layer(text)
-        return layers
+    layers: list[Annotated[str, AfterValidator(_layer)]] | None = Field(default=None, min_length=1)
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -105,7 +115,7 @@ class ResourcesStage(Stage):
     """What to compute on. Without `threads`, as many as the machine has."""
 
     device: _names("resources", "device") = "cpu"  # type: ignore[valid-type]
-    threads: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=1024)
 
 
 class TrainingStage(Stage):
@@ -113,7 +123,7 @@ class TrainingStage(Stage):
 
     epochs: int = Field(default=1, ge=1)
     seed: int = Field(default=0, ge=0)
-    metrics: list[_names("training", "metrics")] | None = None  # type: ignore[misc]
+    metrics: list[_names("training", "metrics")] | None = None  # type: ignore[valid-type]
 
 
 class SavingStage(Stage):
@@ -135,16 +145,51 @@ def parse_layer(text: str) -> Module:
     >>> parse_layer("linear 10 weight_init=he_normal")
     Linear(units=10, bias=True, weight_init='he_normal')
     """
-    name, *parts = shlex.split(text) or [""]
-    if name not in LAYERS:
-        raise ValueError(f"no layer is called {name!r}; there are {', '.join(LAYERS)}")
-    positional = [parse_value(part) for part in parts if "=" not in part]
-    named = dict(part.split("=", 1) for part in parts if "=" in part)
     try:
-        bound = inspect.signature(LAYERS[name]).bind(*positional, **{k: parse_value(v) for k, v in named.items()})
+        name, *parts = shlex.split(text) or [""]
+    except ValueError as error:
+        raise ValueError(f"layer {text!r}: {error}") from error
+    if name not in LAYERS:
+        near = difflib.get_close_matches(name, LAYERS, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(f"no layer is called {name!r}: {hint}there are {', '.join(LAYERS)}")
+    takes = f"it takes {' '.join(settings(LAYERS[name])) or 'no arguments'}"
+    named: dict[str, Any] = {}
+    for key, _, value in (part.partition("=") for part in parts if "=" in part):
+        if key in named:
+            raise ValueError(f"layer {text!r}: {key} is given twice; {takes}")
+        named[key] = parse_value(value)
+    try:
+        positional = [parse_value(part) for part in parts if "=" not in part]
+        bound = inspect.signature(LAYERS[name]).bind(*positional, **named)
     except TypeError as error:
-        raise ValueError(f"layer {text!r}: {error}; it takes {inspect.signature(LAYERS[name])}") from error
+        raise ValueError(f"layer {text!r}: {error}; {takes}") from error
+    hints = get_type_hints(LAYERS[name])
+    for key, value in bound.arguments.items():
+        try:
+            TypeAdapter(hints[key]).validate_python(value, strict=True)
+        except ValidationError as error:
+            expected = error.errors()[0]["msg"].removeprefix("Input should be ")
+            raise ValueError(f"layer {text!r}: {key} should be {expected}, found {value!r}; {takes}") from error
     return LAYERS[name](*bound.args, **bound.kwargs)
+
+
+def settings(chosen: Any) -> list[str]:
+    """Return what a choice can be given, as in a recipe: `name`, or `name=default`.
+
+    >>> settings(LAYERS["linear"])
+    ['units', 'bias=true', 'weight_init=xavier_uniform']
+    """
+    if not inspect.isclass(chosen):
+        return []
+    return [
+        name if parameter.default is parameter.empty else f"{name}={_as_toml(parameter.default)}"
+        for name, parameter in inspect.signature(chosen).parameters.items()
+    ]
+
+
+def _as_toml(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def parse_value(text: str) -> Any:
@@ -155,6 +200,6 @@ def parse_value(text: str) -> Any:
     """
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # plain ValueError for a number of thousands of digits
         return text
     return parsed["value"] if len(parsed) == 1 else text

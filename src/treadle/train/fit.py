@@ -21,7 +21,7 @@ from treadle.nn import MODELS, Module
 from treadle.optim import Optimizer
 from treadle.tensor import Tensor
 from treadle.train.loop import State, evaluate, outputs_of, train_epoch
-from treadle.tree import Tree, tree_map
+from treadle.tree import Tree, leaves, tree_map
 
 T = TypeVar("T")
 
@@ -68,9 +68,8 @@ class Run:
         """
         samples = np.asarray(inputs)
         if samples.shape[1:] != self.input_shape:
-            raise ShapeError(
-                f"samples to predict should have shape (N, {', '.join(map(str, self.input_shape))}), found {samples.shape}"
-            )
+            wanted = ", ".join(map(str, self.input_shape))
+            raise ShapeError(f"samples to predict should have shape (N, {wanted}), found {samples.shape}")
         outputs = outputs_of(self.network, self.parameters, samples, self.scale, self.dtype)
         return self.loss.predict(Tensor(outputs)).numpy()
 
@@ -102,7 +101,9 @@ def choose(kind: str, choices: Mapping[str, T], name: str) -> T:
     return choices[name]
 
 
-def prepare(network: Module | str, loss: Loss | str, sets: Sets, seed: int, dtype: DTypeLike) -> tuple[Module, Loss, Tree]:
+def prepare(
+    network: Module | str, loss: Loss | str, sets: Sets, seed: int, dtype: DTypeLike
+) -> tuple[Module, Loss, Tree]:
     """Resolve names, check shapes, memory and the loss on one sample, and return network, loss and parameters.
 
     Raises:
@@ -161,7 +162,7 @@ def fit(
         metrics: names; accuracy for classes and squared_error for numbers where none are given.
         dtype: float32 or float64.
         threads: of the matrix products; as many as the machine has where none are given.
-        parameters: to begin with, in place of those made from the seed.
+        parameters: to begin with, in place of those made from the seed and of their form.
         on_step: called after each step with the state and the number of steps in an epoch.
         on_epoch: called after each epoch with the run so far.
 
@@ -181,17 +182,22 @@ def fit(
     [[7.0]]
     """
     require_valid(sets)
-    for name, value in (("batch_size", batch_size), ("epochs", epochs)):
-        if value < 1:
-            raise TreadleError(f"{name} must be at least 1, found {value}")
+    for name, value, least in (("batch_size", batch_size, 1), ("epochs", epochs, 1), ("seed", seed, 0)):
+        if value < least:
+            raise TreadleError(f"{name} must be at least {least}, found {value}")
     names = metrics if metrics is not None else ["squared_error" if sets.train.classes is None else "accuracy"]
     chosen = tuple(choose("metric", METRICS, name) for name in names)
     network, loss, params = prepare(network, loss, sets, seed, dtype)
-    _require_metrics(chosen, loss)
+    _require_metrics(chosen, loss, sets.train.classes)
     fitted = choose("scaling", SCALES, scale)().fit(sets.train.inputs)
-    state = State(params if parameters is None else parameters, None)
+    if parameters is not None:
+        _require_same_form(params, parameters)
+        params = parameters
+    state = State(params, None)
     state.optimizer = optimizer.init(state.params)
-    run = Run(network, state.params, loss, fitted, chosen, np.dtype(dtype), seed, sets.train.shape, sets.train.classes, sets)
+    run = Run(
+        network, state.params, loss, fitted, chosen, np.dtype(dtype), seed, sets.train.shape, sets.train.classes, sets
+    )
     order = Order(len(sets.train), seed, shuffle)
     steps = -(-len(sets.train) // batch_size)
 
@@ -211,7 +217,7 @@ def fit(
                 seconds = time.perf_counter() - begun
                 run.parameters, run.step = state.params, state.step
                 value, samples = evaluate(network, state.params, loss, chosen, sets.validation, fitted, run.dtype)
-                record = {"epoch": epoch + 1, "train_loss": train_loss, "validation_loss": value}
+                record: dict[str, Any] = {"epoch": epoch + 1, "train_loss": train_loss, "validation_loss": value}
                 record |= {f"validation_{name}": float(np.mean(samples[name])) for name in samples}
                 run.history.append({**record, "seconds": seconds})
                 if on_epoch:
@@ -222,7 +228,19 @@ def fit(
     return run
 
 
-def _require_metrics(metrics: Sequence[Metric], loss: Loss) -> None:
+def _require_same_form(made: Tree, given: Tree) -> None:
+    wanted, found = ({path: np.shape(leaf) for path, leaf in leaves(tree)} for tree in (made, given))
+    for path in wanted | found:
+        if wanted.get(path) != found.get(path):
+            raise ShapeError(
+                f"the parameters given do not fit the network: {path} should have shape "
+                f"{wanted.get(path, 'none, for it is unknown')}, found {found.get(path, 'nothing of that name')}"
+            )
+
+
+def _require_metrics(metrics: Sequence[Metric], loss: Loss, classes: tuple[str, ...] | None) -> None:
     for metric in metrics:
-        if loss.compares == "classes" and metric.name != "accuracy":
+        if metric.name == "accuracy" and classes is None:
+            raise LossError("the metric accuracy counts right classes, and the targets of this data are numbers")
+        if metric.name != "accuracy" and loss.compares == "classes":
             raise LossError(f"the metric {metric.name} compares numbers, and {type(loss).__name__} predicts classes")

@@ -17,7 +17,7 @@ from treadle.metrics import Metric
 from treadle.nn import Module
 from treadle.optim import Optimizer
 from treadle.tensor import Tensor
-from treadle.tree import Tree
+from treadle.tree import Tree, leaves
 
 EVALUATION_BATCH = 1000
 
@@ -44,7 +44,7 @@ def train_epoch(
     """Take one step for each batch, changing `state`, and return the mean loss over the samples seen.
 
     Raises:
-        TrainingError: the loss is not finite; the parameters are those before that step.
+        TrainingError: the loss or a gradient is not finite; the parameters are those before that step.
     """
     objective = value_and_grad(lambda params, x, y: loss(network(params, Tensor(x)), y))
     total, samples = 0.0, 0
@@ -53,10 +53,10 @@ def train_epoch(
         value, grads = objective(state.params, batch.inputs, targets)
         state.loss = float(value)
         if not math.isfinite(state.loss):
-            raise TrainingError(
-                f"the loss is {state.loss} in epoch {state.epoch + 1}, step {state.step + 1} of the run; training "
-                "stopped before this step's update: lower the learning rate, or look for extreme values in the data"
-            )
+            raise _stopped(f"the loss is {state.loss}", state)
+        for path, gradient in leaves(grads):
+            if not np.isfinite(gradient).all():
+                raise _stopped(f"the gradient of {path} is not finite, with a loss of {state.loss:.6g},", state)
         state.params, state.optimizer = optimizer.step(state.params, grads, state.optimizer)
         state.step += 1
         total += state.loss * len(batch.targets)
@@ -65,6 +65,14 @@ def train_epoch(
     return total / samples
 
 
+def _stopped(reason: str, state: State) -> TrainingError:
+    return TrainingError(
+        f"{reason} in epoch {state.epoch + 1}, step {state.step + 1} of the run; training stopped before this step's "
+        "update: lower the learning rate, or look for extreme values in the data"
+    )
+
+
+@np.errstate(all="ignore")  # overflow shows in the numbers themselves
 def outputs_of(network: Module, params: Tree, inputs: Any, scale: Any, dtype: Any) -> Any:
     """Compute the outputs (N, …) of raw inputs, scaled as in training, in batches and outside the tape."""
     pieces = range(0, max(len(inputs), 1), EVALUATION_BATCH)  # no inputs make one empty batch, for its shape
@@ -73,6 +81,7 @@ def outputs_of(network: Module, params: Tree, inputs: Any, scale: Any, dtype: An
     )
 
 
+@np.errstate(all="ignore")
 def evaluate(
     network: Module, params: Tree, loss: Loss, metrics: Sequence[Metric], data: Dataset, scale: Any, dtype: Any
 ) -> tuple[float, dict[str, Any]]:
@@ -81,4 +90,3 @@ def evaluate(
     value = loss(Tensor(outputs), loss.targets(data.targets, outputs.dtype)).item()
     predictions = loss.predict(Tensor(outputs)).numpy()
     return value, {metric.name: metric.per_sample(predictions, data.targets) for metric in metrics}
-

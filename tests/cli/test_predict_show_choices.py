@@ -1,0 +1,146 @@
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from treadle.cli.choices import choices as choices_command
+from treadle.data import load
+from treadle.recipe import CHOICES, Recipe
+
+
+@pytest.fixture
+def run(cli, recipe, tmp_path):
+    """The folder of a run on the small digits."""
+    assert cli("run", recipe, "--set", "training.epochs=20", "--runs", tmp_path / "runs")[0] == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    return folder
+
+
+@pytest.fixture
+def images(digits, tmp_path):
+    """Image files of the first three test digits."""
+    pixels = load(digits).test.inputs
+    paths = [tmp_path / f"{digit}.png" for digit in range(3)]
+    for path, image in zip(paths, pixels, strict=False):
+        Image.fromarray(image[0]).save(path)
+    return paths
+
+
+def test_predict_prints_a_line_an_image(cli, run, images):
+    code, out, err = cli("predict", run, *images)
+    assert (code, err) == (0, "")
+    for digit, (line, path) in enumerate(zip(out.splitlines(), images, strict=True)):
+        assert re.fullmatch(rf"{re.escape(str(path))}: {digit}  \({digit}: [\d.]+%, \d: [\d.]+%, \d: [\d.]+%\)", line)
+
+
+def test_predict_json(cli, run, images):
+    code, out, _ = cli("predict", run, images[1], "--json")
+    assert code == 0
+    (result,) = json.loads(out)
+    assert (result["image"], result["prediction"]) == (str(images[1]), "1")
+    shares = list(result["probabilities"].values())
+    assert sum(shares) == pytest.approx(1, abs=1e-4)
+    assert shares == sorted(shares, reverse=True)
+    assert len(shares) == 10
+
+
+def test_predict_of_a_number(cli, digits, images, tmp_path):
+    changes = ("--set", f"data.source={digits}", "--set", "optimizer.lr=0.001")
+    assert cli("run", *changes)[0] == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    code, out, _ = cli("predict", folder, images[0])
+    assert code == 0
+    assert re.fullmatch(rf"{re.escape(str(images[0]))}: -?\d+\.\d+\n", out)
+
+
+def test_predict_refuses_what_it_cannot_read(cli, run, images, tmp_path):
+    Image.new("L", (30, 28)).save(tmp_path / "wide.png")
+    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "notes.txt").write_text("no image")
+    for name, expected in [
+        ("wide.png", "expected 28×28 pixels (width×height), found 30×28"),
+        ("text.png", "not an image"),
+        ("notes.txt", "expected a name ending in .png"),
+        ("none.png", "no such file"),
+    ]:
+        code, out, err = cli("predict", run, images[0], tmp_path / name)
+        assert (code, out) == (2, "")
+        assert err.startswith(f"error: {tmp_path / name}: ")
+        assert expected in err
+
+
+def test_predict_needs_an_image_and_a_run(cli, run, images, tmp_path):
+    assert cli("predict", run) == (2, "", "error: no image given: treadle predict RUN IMAGE…\n")
+    code, _, err = cli("predict", tmp_path / "none", images[0])
+    assert (code, err) == (2, f"error: {tmp_path / 'none'}: not a run folder, for it has no run.json\n")
+    (run / "weights.safetensors").unlink()
+    code, _, err = cli("predict", run, images[0])
+    assert (code, err) == (2, f"error: {run / 'weights.safetensors'}: is missing\n")
+
+
+def test_show(cli, recipe, tmp_path):
+    code, out, err = cli("show", recipe, "--set", "network.preset=mlp")
+    assert (code, err) == (0, "")
+    toml, table = out.split("\nlayer ", 1)
+    (tmp_path / "shown.toml").write_text(toml)
+    assert Recipe.read(tmp_path / "shown.toml") == Recipe.read(recipe).change({"network.preset": "mlp"})
+    assert re.search(r"^total +8,070$", table, re.M)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_show_json(cli, recipe):
+    code, out, _ = cli("show", recipe, "--json")
+    assert code == 0
+    shown = json.loads(out)
+    assert shown["parameters"] == 7850
+    assert [(layer["name"], layer["output"], layer["parameters"]) for layer in shown["layers"]] == [
+        ("flatten1", [784], 0),
+        ("linear1", [10], 7850),
+    ]
+    assert Recipe.model_validate(shown["recipe"]) == Recipe.read(recipe)
+
+
+def test_choices_lists_every_choice(cli):
+    code, text, _ = cli("choices")
+    assert code == 0
+    table = json.loads(cli("choices", "--json")[1])
+    for stage, keys in CHOICES.items():
+        for key, named in keys.items():
+            assert list(table[stage][key]) == list(named)
+            for name, about in table[stage][key].items():
+                assert about["is"]
+                assert f"    {' '.join([name, *about['settings']])}\n      {about['is']}\n" in text
+    assert table["network"]["layers"]["linear"]["settings"] == ["units", "bias=true", "weight_init=xavier_uniform"]
+
+
+@pytest.mark.parametrize("command", ["run", "show", "predict", "choices"])
+def test_help(cli, command):
+    code, out, _ = cli("--help")
+    assert code == 0
+    line = re.search(rf"{command} +(\w.+?) *│", out)
+    code, own, _ = cli(command, "--help")
+    assert code == 0
+    assert line[1][:20] in own
+    assert own.startswith(f"Usage: treadle {command}")
+
+
+def test_version(cli):
+    code, out, _ = cli("--version")
+    assert code == 0
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", out)
+
+
+def test_json_has_no_infinity(cli, recipe, digits, tmp_path):
+    """The interval of one sample is unbounded, which JSON cannot say: null."""
+    folder = tmp_path / "one"
+    folder.mkdir()
+    for path in digits.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    from treadle.runs import to_json
+
+    assert json.loads(to_json({"interval": (-np.inf, np.inf), "loss": float("nan"), "x": [1.5]})) == {
+        "interval": [None, None], "loss": None, "x": [1.5],
+    }  # fmt: skip
+    assert choices_command is not None

@@ -1,0 +1,302 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import treadle.cli.options
+from treadle.data import load
+from treadle.recipe import CHOICES, Recipe
+from treadle.runs import load as load_run
+
+
+def test_text_report(cli, recipe, tmp_path, digits):
+    code, out, err = cli("run", recipe)
+    assert (code, err) == (0, "")
+    assert "flatten1" in out
+    assert "7,850" in out
+    head = "epoch  train loss  validation loss  validation accuracy  seconds"
+    table = out[out.index(head) :].splitlines()
+    assert [line.split()[0] for line in table[1:4]] == ["1", "2", "3"]
+    assert all(len(line) == len(head) for line in table[:4])
+    found = re.search(r"accuracy (\d\.\d{4}), 95 % interval (\d\.\d{4}) to (\d\.\d{4})", out)
+    accuracy, low, high = map(float, found.groups())
+    assert 0 <= low <= accuracy <= high <= 1
+    assert "test set, 10 samples, looked at once" in out
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert f"saved in {Path('runs') / folder.name}" in out
+    assert "next: a hidden layer\n  treadle run --set network.preset=mlp_relu" in out
+    assert "\x1b" not in out
+    run = load_run(folder, load(digits))
+    assert run.test()["accuracy"] == pytest.approx(accuracy, abs=1e-4)
+    assert json.loads((folder / "run.json").read_text())["test"]["accuracy"] == run.test()["accuracy"]
+
+
+def test_advice_runs(cli, digits):
+    """What a run says to try next is a command that works, up to the last rung."""
+    arguments, rungs = [], 0
+    while arguments is not None:
+        assert rungs < 5
+        changes = ["--set", f"data.source={digits}", *arguments]
+        code, out, err = cli("run", *changes)
+        assert (code, err) == (0, "")
+        advice = re.search(r"^next: .+\n  treadle run (.+)$", out, re.M)
+        arguments = advice and advice[1].split()
+        rungs += 1
+    assert rungs == 3
+
+
+def test_json_lines(cli, recipe, tmp_path):
+    code, out, err = cli("run", recipe, "--json", "--runs", tmp_path / "elsewhere" / "kept")
+    assert (code, err) == (0, "")
+    start, *epochs, end = map(json.loads, out.splitlines())
+    assert start["event"] == "start"
+    assert start["parameters"] == 7850
+    assert Recipe.model_validate(start["recipe"]) == Recipe.read(recipe)
+    assert [(line["event"], line["epoch"]) for line in epochs] == [("epoch", 1), ("epoch", 2), ("epoch", 3)]
+    assert epochs[2]["train_loss"] < epochs[0]["train_loss"]
+    assert end["event"] == "end"
+    assert end["test"]["accuracy_interval"][0] <= end["test"]["accuracy"]
+    assert Path(end["folder"]).parent == tmp_path / "elsewhere" / "kept"
+
+
+def test_set_changes_the_recipe(cli, recipe):
+    changes = ("--set", "training.epochs = 1", "--set=optimizer.lr=0", "--set", 'training.metrics=["accuracy"]')
+    code, out, _ = cli("run", recipe, "--json", *changes)
+    assert code == 0
+    start, epoch, _ = map(json.loads, out.splitlines())
+    assert start["recipe"]["training"] == {"epochs": 1, "seed": 0, "metrics": ["accuracy"]}
+    assert epoch["validation_loss"] > 1
+
+
+def test_same_seed_gives_the_same_run(cli, recipe):
+    def weights(*arguments):
+        _, out, _ = cli("run", recipe, "--json", *arguments)
+        return load_run(json.loads(out.splitlines()[-1])["folder"]).parameters["linear1"]["weight"]
+
+    np.testing.assert_array_equal(weights(), weights())
+    assert (weights() != weights("--set", "training.seed=1")).any()
+
+
+def test_run_and_recipe_of_a_folder_can_be_run_again(cli, recipe, tmp_path):
+    cli("run", recipe)
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert cli("run", folder / "recipe.toml", "--set", "optimizer.kind=sgd")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "none.toml"], "error: none.toml: cannot be read: No such file or directory"),
+        (["run", "."], "error: .: cannot be read: Is a directory"),
+        (["show", "none.toml"], "error: none.toml: cannot be read"),
+        (["run", "--set", "optimizer.lr"], "error: --set optimizer.lr: expected stage.key=value, such as"),
+        (["run", "--set", "lr=1"], "error: --set lr=1: 'lr' is not stage.key, such as optimizer.lr"),
+        (["run", "--set", "optimizer.lrr=1"], "unknown key 'lrr' in [optimizer]: did you mean 'lr'?"),
+        (["run", "--set", "optimizer.lr=fast"], "optimizer.lr should be a valid number, found 'fast'"),
+        (["run", "--set", "data.batch_size='100'"], "data.batch_size should be a valid integer, found '100'"),
+        (["run", "--set", "optimizer.lr=1", "--set", "optimizer.lr=2"], "optimizer.lr is set twice"),
+        (["run", "--set", "=1"], "'' is not stage.key"),
+        (["run", "--set", "optimizer.lr=-1"], "lr must be at least 0 and below inf, found -1"),
+        (["run", "--set", "data.source=minst"], "did you mean 'mnist'?"),
+        (["run", "--set", "data.source=./none"], "error: none: no such file or folder. Known: mnist,"),
+        (["run", "--set", "data.source=."], "no train-images-idx3-ubyte, with or without .gz"),
+        (["run", "--set", "data.source=notes.txt"], "notes.txt: a file of this kind cannot be read"),
+        (["run", "--set", "loss.kind=cross_entropy"], "[network] and [loss] do not fit: the preset 'baseline'"),
+        (["run", "--set", "network.layers=['linear 1']"], "layer linear1"),
+        (["run", "--set", "network.layers=['flatten', 'linear 3']"], "the network gives outputs of shape (3,)"),
+        (["run", "--set", "network.layers=['flatten', 'linear 1099511627776', 'linear 1']"], "GiB, and "),
+        (["show", "--set", "network.layers=['flatten', 'linear 1099511627776', 'linear 1']"], "GiB, and "),
+        (["run", "--set", f"network.layers=['flatten', 'linear {2**200}', 'linear 1']"], "GiB, and "),
+        (["show", "--set", "network.layers=['flatten', 'linear 3']"], "the network gives outputs of shape (3,)"),
+        (["run", "--set", "training.metrics=['squared_error']", "--set", "loss.kind=cross_entropy"]
+         + ["--set", "network.preset=softmax"], "the metric squared_error compares numbers"),
+        (["run", "--set", "optimizer.lr=1e30"], "lower the learning rate"),
+        (["run", "--bogus"], "Unknown option"),
+        (["rnu"], 'Did you mean "run"?'),
+        (["run", "a.toml", "b.toml"], "Unused Tokens: ['b.toml']"),
+        (["run", "--set"], "requires an argument"),
+        (["predict"], "requires an argument"),
+    ],
+)  # fmt: skip
+def test_bad_input_ends_with_a_message_and_code_2(cli, digits, tmp_path, arguments, expected):
+    (tmp_path / "notes.txt").write_text("notes")
+    if "data.source" not in " ".join(arguments) and arguments[0] in ("run", "show"):
+        arguments = [*arguments, "--set", f"data.source={digits}"]
+    code, out, err = cli(*arguments)
+    assert code == 2
+    assert expected in " ".join(err.replace("│", " ").split())
+    assert "saved" not in out
+    assert not list(tmp_path.glob("runs/*"))
+
+
+def test_memory_is_estimated_before_allocation(cli, digits):
+    code, _, err = cli("show", "--set", f"data.source={digits}", "--set", "network.layers=['flatten', 'linear 1099511627776']")
+    assert code == 2
+    assert "units" in err
+    arguments = ["--set", f"data.source={digits}", "--set", "network.layers=['flatten', 'linear 1099511627776', 'linear 1']"]
+    _, _, err = cli("show", *arguments)
+    # (784 + 1 + 1) · 2⁴⁰ + 1 numbers of 4 bytes, and as many for the gradients
+    assert "864,225" in err
+    assert "6,438,208.0 GiB" in err
+    assert "linear1.weight" in err
+
+
+@pytest.mark.parametrize("stems", [["t10k-labels-idx1"], ["train-images-idx3"]])
+def test_damaged_data_is_named(cli, digits, tmp_path, stems):
+    folder = tmp_path / "damaged"
+    folder.mkdir()
+    for path in digits.iterdir():
+        content = path.read_bytes()
+        cut = any(stem in path.name for stem in stems)
+        (folder / path.name).write_bytes(content[: len(content) // 2] if cut else content)
+    code, _, err = cli("run", "--set", f"data.source={folder}")
+    assert code == 2
+    assert err.startswith(f"error: {folder / stems[0]}-ubyte.gz")
+
+
+def test_runs_folder_that_cannot_be_made(cli, recipe, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    code, _, err = cli("run", recipe, "--runs", tmp_path / "taken")
+    assert code == 2
+    assert f"error: {tmp_path / 'taken'}" in err
+    assert "cannot be made: " in err
+    assert (tmp_path / "taken").read_text() == "a file"
+
+
+def test_folder_that_can_no_longer_be_written_is_named(cli, recipe, monkeypatch):
+    def fail(file):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    code, _, err = cli("run", recipe)
+    assert code == 2
+    assert re.match(r"error: runs/\S+-softmax: the run cannot be saved: No space left on device", err)
+
+
+def test_stop_before_training_is_told(cli, recipe, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(treadle.cli.options.Recipe, "read", stop)
+    assert cli("run", recipe) == (130, "", "interrupted\n")
+
+
+# the process
+
+COMMAND = [sys.executable, "-m", "treadle"]
+
+
+def process(*arguments, **options):
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, encoding="utf-8", timeout=120, check=False, **options
+    )
+
+
+def test_module_is_the_command(recipe, tmp_path):
+    done = process("run", recipe, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", done.stdout)
+    assert "saved in runs" in done.stdout
+    failed = process("run", "none.toml", cwd=tmp_path)
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert failed.stderr == "error: none.toml: cannot be read: No such file or directory\n"
+
+
+def test_source_that_is_not_utf8_is_refused(tmp_path):
+    done = process("run", "--set", b"data.source=\xff".decode("utf-8", "surrogateescape"), cwd=tmp_path)
+    assert done.returncode == 2
+    assert "data.source should be a valid string" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_interrupt_saves_the_run(recipe, tmp_path, form):
+    command = [*COMMAND, "run", str(recipe), "--set", "training.epochs=1000000", *form]
+    # a shell that starts this in the background may have it ignore Ctrl-C, which Python then leaves so
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as running:  # fmt: skip
+        seen = ""
+        for line in running.stdout:
+            seen += line
+            if '"epoch": 2' in line or re.match(r" +2  ", line):
+                break
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "Traceback" not in err
+    (folder,) = (tmp_path / "runs").iterdir()
+    last = out.splitlines()[-1]
+    if form:
+        assert json.loads(last)["event"] == "interrupted"
+        assert json.loads(last)["folder"] == f"runs/{folder.name}"
+        steps = json.loads(last)["steps"]
+    else:
+        steps = int(re.fullmatch(rf"stopped after (\d+) steps; saved in runs/{folder.name}", last)[1])
+    run = load_run(folder)
+    assert run.step == steps >= 10
+    assert len(run.history) >= 2
+    assert run.predict(np.zeros((1, 1, 28, 28), np.uint8)).shape == (1, 10)
+    assert {path.name for path in folder.iterdir()} == {"recipe.toml", "run.json", "weights.safetensors"}
+
+
+def test_interrupt_before_training(recipe, tmp_path):
+    """Ctrl-C while a recipe is read, from a pipe that nobody writes to."""
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(
+        [*COMMAND, "run", "pipe"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as running:  # fmt: skip
+        with (tmp_path / "pipe").open("w"):  # opens when the command reads
+            running.send_signal(signal.SIGINT)
+            out, err = running.communicate(timeout=60)
+    assert (running.returncode, out, err) == (130, "", "interrupted\n")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("arguments", [["choices"], ["run", "--json"], ["run"]])
+def test_reader_that_goes_away(arguments, recipe, tmp_path):
+    """As in `treadle choices | head -1`, whose reader leaves early: no traceback."""
+    command = [*COMMAND, arguments[0], *([str(recipe)] if arguments[0] == "run" else []), *arguments[1:]]
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as stdout:
+        done = subprocess.run(command, cwd=tmp_path, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.stderr == ""
+    assert done.returncode != 0
+
+
+@pytest.mark.parametrize(("setting", "name"), [(k, n) for s, ks in CHOICES.items() for k in [f"{s}.{x}" for x in ks] for n in ks[k.split(".")[1]]])
+def test_every_choice_works(cli, digits, setting, name):
+    changes = {"data.source": str(digits), "training.epochs": 1, "data.batch_size": 10, "optimizer.lr": 0.001}
+    value = name
+    if name == "cross_entropy" or name in ("softmax", "mlp", "mlp_relu"):
+        changes |= {"network.preset": "softmax", "loss.kind": "cross_entropy"}
+    if setting == "network.layers":
+        layers = {"flatten": ["flatten"], "linear": ["flatten", "linear 5"]}.get(name, ["flatten", "linear 5", name])
+        value = [*layers, "linear 1"]
+        changes.pop("network.preset", None)
+        changes.pop("loss.kind", None)
+    if setting == "training.metrics":
+        value = [name]
+    if setting == "data.source":
+        assert load(name).train.classes is not None
+        return
+    changes[setting] = value
+    arguments = [part for key, v in changes.items() for part in ("--set", f"{key}={json.dumps(v)}")]
+    code, out, err = cli("run", "--json", *arguments)
+    assert (code, err) == (0, "")
+    _, epoch, end = map(json.loads, out.splitlines())
+    assert np.isfinite(epoch["train_loss"])
+    run = load_run(end["folder"])
+    assert run.predict(np.zeros((2, 1, 28, 28), np.uint8)).shape[0] == 2
+    if setting == "training.metrics":
+        assert [metric.name for metric in run.metrics] == [name]
+        assert name in end["test"]

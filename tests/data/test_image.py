@@ -1,0 +1,128 @@
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from treadle.data import read_image
+from treadle.errors import DataError
+
+GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+
+
+def save(path: Path, array: np.ndarray, **options: object) -> Path:
+    Image.fromarray(array).save(path, **options)
+    return path
+
+
+def huge_png(path: Path, width: int, height: int) -> Path:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.PNG"])
+def test_grey_pixels_come_back(tmp_path, name):
+    pixels = read_image(save(tmp_path / name, GREY), (1, 3, 4))
+    assert pixels.dtype == np.uint8
+    np.testing.assert_array_equal(pixels[0], GREY)
+
+
+def test_colour_becomes_channels_or_grey(tmp_path):
+    colour = np.zeros((2, 2, 3), np.uint8)
+    colour[..., 0], colour[0, 0, 1] = 200, 100
+    path = save(tmp_path / "a.png", colour)
+    np.testing.assert_array_equal(read_image(path, (3, 2, 2)), colour.transpose(2, 0, 1))
+    expected = colour @ np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(read_image(path, (1, 2, 2))[0], expected, atol=1)
+
+
+def test_jpeg_is_read(tmp_path):
+    path = save(tmp_path / "a.jpg", np.full((8, 8), 128, np.uint8), quality=95)
+    np.testing.assert_allclose(read_image(path, (1, 8, 8)), 128, atol=2)
+
+
+def test_an_opaque_alpha_channel_is_dropped_and_transparency_refused(tmp_path):
+    rgba = np.full((2, 2, 4), 255, np.uint8)
+    assert read_image(save(tmp_path / "a.png", rgba), (3, 2, 2)).min() == 255
+    rgba[0, 0, 3] = 0
+    with pytest.raises(DataError, match="transparent"):
+        read_image(save(tmp_path / "b.png", rgba), (3, 2, 2))
+
+
+def test_another_size_names_both_and_the_fix(tmp_path):
+    path = save(tmp_path / "a.png", GREY)
+    with pytest.raises(DataError, match=r"expected 28×28 pixels .*found 4×3; resize it to 28×28"):
+        read_image(path, (1, 28, 28))
+
+
+@pytest.mark.parametrize(("width", "height"), [(9000, 9000), (60_000, 60_000)])
+def test_an_image_bomb_is_refused_before_decoding(tmp_path, width, height):
+    with pytest.raises(DataError, match="more than 64000000 pixels"):
+        read_image(huge_png(tmp_path / "a.png", width, height), (1, height, width))
+
+
+def test_between_our_limit_and_pillows_warning_is_an_error_too(tmp_path):
+    with pytest.raises(DataError, match="more than"):
+        read_image(huge_png(tmp_path / "a.png", 10_000, 10_000), (1, 10_000, 10_000))
+
+
+def test_sixteen_bits_are_refused(tmp_path):
+    path = save(tmp_path / "a.png", np.arange(4, dtype=np.uint16).reshape(2, 2) * 9000)
+    with pytest.raises(DataError, match="16 bits"):
+        read_image(path, (1, 2, 2))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_an_exif_rotation_is_refused(tmp_path, name):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with pytest.raises(DataError, match="EXIF orientation 6"):
+        read_image(save(tmp_path / name, GREY, exif=exif), (1, 3, 4))
+
+
+def test_several_frames_are_refused(tmp_path):
+    frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    with pytest.raises(DataError, match="2 frames"):
+        read_image(tmp_path / "a.png", (1, 3, 4))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.bmp"])
+def test_a_truncated_image_is_refused_at_every_length(tmp_path, name):
+    noise = np.arange(64, dtype=np.uint8).reshape(8, 8) * 37
+    content = save(tmp_path / name, noise).read_bytes()
+    for length in range(0, len(content) // 2, 7):
+        (tmp_path / name).write_bytes(content[:length])
+        with pytest.raises(DataError, match=name):
+            read_image(tmp_path / name, (1, 8, 8))
+
+
+def test_mislabelled_foreign_and_missing_files_are_named(tmp_path):
+    save(tmp_path / "a.png", GREY)
+    (tmp_path / "a.png").rename(tmp_path / "a.jpg")
+    with pytest.raises(DataError, match="the name says JPEG, the content is PNG"):
+        read_image(tmp_path / "a.jpg", (1, 3, 4))
+    (tmp_path / "b.png").write_text("no image", encoding="utf-8")
+    with pytest.raises(DataError, match="not an image"):
+        read_image(tmp_path / "b.png", (1, 3, 4))
+    Image.fromarray(GREY).save(tmp_path / "c.gif")
+    with pytest.raises(DataError, match=r"expected a name ending in .png, .jpg, .jpeg, .bmp, found .gif"):
+        read_image(tmp_path / "c.gif", (1, 3, 4))
+    (tmp_path / "c.gif").rename(tmp_path / "c.png")
+    with pytest.raises(DataError, match="not an image in one of the formats"):
+        read_image(tmp_path / "c.png", (1, 3, 4))
+    with pytest.raises(DataError, match="no such file"):
+        read_image(tmp_path / "none.png", (1, 3, 4))
+    with pytest.raises(DataError, match="expected a file"):
+        read_image(tmp_path, (1, 3, 4))
+
+
+def test_an_input_of_two_channels_takes_no_image(tmp_path):
+    with pytest.raises(DataError, match="1 or 3 channels"):
+        read_image(save(tmp_path / "a.png", GREY), (2, 3, 4))

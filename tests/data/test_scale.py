@@ -1,0 +1,131 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from treadle.data import SCALES, FittedScale, MinMax, NoScale, scale_from_dict
+from treadle.errors import DataError
+
+numbers = st.floats(-1e6, 1e6, allow_nan=False).map(lambda x: round(x, 6))
+tables = hnp.arrays(np.float64, hnp.array_shapes(min_dims=2, max_dims=2, max_side=8), elements=numbers)
+
+
+@given(tables, st.sampled_from([np.float32, np.float64]))
+def test_training_samples_come_to_lie_in_0_to_1(table, dtype):
+    scaled = MinMax().fit(table).apply(table, dtype)
+    assert scaled.dtype == dtype
+    assert scaled.min() >= 0
+    assert scaled.max() <= 1
+
+
+@given(tables)
+def test_invert_undoes_apply(table):
+    scale = MinMax().fit(table)
+    np.testing.assert_allclose(scale.invert(scale.apply(table, np.float64)), table, rtol=1e-9, atol=1e-9)
+
+
+@given(tables)
+def test_a_scale_survives_json(table):
+    scale = MinMax().fit(table)
+    again = scale_from_dict(json.loads(json.dumps(scale.to_dict())))
+    np.testing.assert_array_equal(again.apply(table), scale.apply(table))
+    assert again.kind == "minmax"
+
+
+@pytest.mark.parametrize("low", [0, 1, 100])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_range_of_bytes_ends_exactly_at_0_and_at_most_1(low, dtype):
+    for high in range(low + 1, 256):
+        pixels = np.array([low, high], np.uint8).reshape(2, 1, 1, 1)
+        first, last = MinMax().fit(pixels).apply(pixels, dtype).ravel()
+        assert first == 0
+        assert 1 - np.finfo(dtype).eps <= last <= 1
+
+
+def test_features_are_scaled_one_by_one_and_pixels_together():
+    table = np.array([[0.0, 10.0], [4.0, 30.0]])
+    assert MinMax().fit(table).apply(table).tolist() == [[0, 0], [1, 1]]
+    assert MinMax().fit(table.reshape(2, 1, 1, 2)).factor.tolist() == [1 / 30]
+
+
+def test_statistics_come_from_training_alone():
+    scale = MinMax().fit(np.array([[0.0], [2.0]]))
+    assert scale.apply(np.array([[4.0], [-2.0]])).tolist() == [[2.0], [-1.0]]
+
+
+def test_a_constant_feature_becomes_0_and_comes_back():
+    table = np.array([[7.0, 1.0], [7.0, 3.0]])
+    scale = MinMax().fit(table)
+    assert scale.apply(table)[:, 0].tolist() == [0, 0]
+    np.testing.assert_array_equal(scale.invert(scale.apply(table)), table)
+
+
+def test_features_far_from_zero_keep_their_differences_in_float32():
+    table = np.array([[1e9], [1e9 + 0.5], [1e9 + 1]])
+    assert MinMax().fit(table).apply(table).ravel().tolist() == [0, 0.5, 1]
+
+
+def test_bytes_stay_unchanged_and_read_only_input_is_fine():
+    pixels = np.array([[0, 255]], np.uint8)
+    pixels.flags.writeable = False
+    assert NoScale().fit(pixels).apply(pixels).tolist() == [[0, 255]]
+    assert pixels.tolist() == [[0, 255]]
+
+
+def test_apply_never_returns_its_input():
+    table = np.ones((2, 2), np.float32)
+    assert not np.shares_memory(NoScale().fit(table).apply(table), table)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (np.zeros((0, 3)), r"found shape \(0, 3\)"),
+        (np.zeros(3), r"found shape \(3,\)"),
+        (np.array([[1.0, np.nan], [2.0, 3.0]]), "feature 1 cannot be scaled"),
+        (np.array([[1.0], [np.inf]]), "feature 0 cannot be scaled"),
+        (np.array([[-1e308], [1e308]]), "feature 0 cannot be scaled"),
+        (np.array([[0.0], [5e-324]]), "feature 0 cannot be scaled"),
+        (np.full((1, 1, 2, 2), np.nan), "inputs cannot be scaled"),
+    ],
+)
+def test_unscalable_inputs_are_refused(inputs, message):
+    with pytest.raises(DataError, match=message):
+        MinMax().fit(inputs)
+
+
+def test_another_number_of_features_or_an_integer_dtype_is_refused():
+    scale = MinMax().fit(np.array([[0.0, 1.0], [2.0, 3.0]]))
+    with pytest.raises(DataError, match="2 features"):
+        scale.apply(np.zeros((1, 3)))
+    with pytest.raises(DataError, match="2 features"):
+        scale.invert(np.zeros((1, 3)))
+    with pytest.raises(DataError, match="floating-point"):
+        scale.apply(np.zeros((1, 2)), np.int64)
+
+
+@pytest.mark.parametrize(
+    ("saved", "message"),
+    [
+        ({}, "unknown kind None"),
+        ({"kind": []}, "unknown kind"),
+        ({"kind": "minmax", "offset": [0.0]}, "factor must be"),
+        ({"kind": "minmax", "offset": [], "factor": []}, "offset must be"),
+        ({"kind": "minmax", "offset": [float("nan")], "factor": [1.0]}, "offset must be"),
+        ({"kind": "minmax", "offset": ["0"], "factor": [1.0]}, "offset must be"),
+        ({"kind": "minmax", "offset": [0, 1], "factor": [1]}, "2 numbers in offset but 1"),
+    ],
+)
+def test_a_damaged_saved_scale_is_refused(saved, message):
+    with pytest.raises(DataError, match=message):
+        scale_from_dict(saved)
+
+
+def test_the_registry_holds_what_can_be_fitted():
+    for kind, scale in SCALES.items():
+        fitted = scale().fit(np.array([[0.0], [1.0]]))
+        assert isinstance(fitted, FittedScale)
+        assert fitted.kind == kind

@@ -1,0 +1,170 @@
+import copy
+import itertools
+import math
+
+import mpmath
+import numpy as np
+import pytest
+
+from treadle.optim import OPTIMIZERS, SGD, Adam, Momentum
+from treadle.tree import leaves, tree_map
+
+ALL = [SGD(0.1), SGD(0.1, weight_decay=0.2), Momentum(0.1), Momentum(0.1, 0.5, 0.2), Adam(0.1)]
+
+
+def take(optimizer, start, gradient, steps):
+    """All points of a descent, the start first."""
+    points, state = [start], optimizer.init(start)
+    for _ in range(steps):
+        point, state = optimizer.step(points[-1], gradient(points[-1]), state)
+        points.append(point)
+    return points
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "second"),
+    [(SGD(0.95), (-6.335, -1.8)), (Momentum(0.1, momentum=0.9), (-6.93, 1.6)), (Adam(0.3), (-6.7, 1.7))],
+)
+def test_second_points_of_the_course(optimizer, second):
+    # f = x²/20 + y² from (−7, 2): gradient (x/10, 2y)
+    points = take(optimizer, np.array([-7.0, 2.0]), lambda p: p * np.array([0.1, 2.0]), 30)
+    np.testing.assert_allclose(points[1], second, rtol=1e-7)
+    assert points[-1][0] ** 2 / 20 + points[-1][1] ** 2 < 2.45 + 4
+
+
+def test_sgd_on_a_parabola_is_a_geometric_row():
+    # g = p: p_t = (1 − lr (1 + decay))^t p_0
+    points = take(SGD(0.1, weight_decay=0.5), np.array([3.0]), lambda p: p, 20)
+    np.testing.assert_allclose(points, 3 * (1 - 0.1 * 1.5) ** np.arange(21)[:, None], rtol=1e-13)
+
+
+def test_momentum_under_a_constant_gradient_is_its_closed_form():
+    # v_t = g (1 − μ^t) / (1 − μ), p_t = p_0 − lr Σ v
+    points = take(Momentum(0.1, momentum=0.8), np.array([1.0]), lambda p: np.array([2.0]), 20)
+    velocity = 2 * (1 - 0.8 ** np.arange(1, 21)) / 0.2
+    np.testing.assert_allclose(np.ravel(points[1:]), 1 - 0.1 * np.cumsum(velocity), rtol=1e-13)
+
+
+def test_momentum_without_momentum_is_sgd():
+    gradient = lambda p: p**3 - 1  # noqa: E731
+    for decay in (0.0, 0.3):
+        start = np.array([1.5, -2.0])
+        np.testing.assert_array_equal(
+            take(Momentum(0.05, 0.0, decay), start, gradient, 10), take(SGD(0.05, decay), start, gradient, 10)
+        )
+
+
+def test_adam_under_a_constant_gradient_steps_by_the_learning_rate():
+    # m̂ = g and v̂ = g² at every step: p_t = p_0 − t lr g / (|g| + ε)
+    gradient = np.array([3.0, -0.02, 1e-8])
+    points = take(Adam(0.1), np.zeros(3), lambda p: gradient, 15)
+    expected = -np.arange(16)[:, None] * 0.1 * gradient / (np.abs(gradient) + 1e-8)
+    np.testing.assert_allclose(points, expected, rtol=1e-12)
+
+
+def test_adam_in_fifty_digits():
+    lr, beta1, beta2, epsilon = (mpmath.mpf(x) for x in (0.05, 0.8, 0.95, 0.1))
+    with mpmath.workdps(50):
+        p, m, v = mpmath.mpf(2), mpmath.mpf(0), mpmath.mpf(0)
+        for t in range(1, 31):
+            g = mpmath.cos(p) * t
+            m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+            p -= lr * (m / (1 - beta1**t)) / (mpmath.sqrt(v / (1 - beta2**t)) + epsilon)
+    step = itertools.count(1)
+    found = take(Adam(0.05, 0.8, 0.95, 0.1), np.array([2.0]), lambda p: np.cos(p) * next(step), 30)[-1]
+    assert found[0] == pytest.approx(float(p), rel=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", ALL, ids=repr)
+def test_a_step_changes_nothing_it_is_given(optimizer):
+    rng = np.random.default_rng(0)
+    params = {"a": [rng.normal(size=3), (rng.normal(size=(2, 2)),)], "b": {"c": rng.normal(size=())}}
+    grads = tree_map(np.ones_like, params)
+    state = optimizer.init(params)
+    for _ in range(3):
+        kept = copy.deepcopy((params, grads, state))
+        new, following = optimizer.step(params, grads, state)
+        for now, before in zip(leaves((params, grads, state)), leaves(kept), strict=True):
+            assert now[0] == before[0]
+            np.testing.assert_array_equal(now[1], before[1])
+        assert [path for path, _ in leaves(new)] == ["a.0", "a.1.0", "b.c"]
+        assert not any(np.shares_memory(a, b) for (_, a), (_, b) in zip(leaves(new), leaves(params), strict=True))
+        again, _ = optimizer.step(params, grads, state)
+        for (_, one), (_, other) in zip(leaves(new), leaves(again), strict=True):
+            np.testing.assert_array_equal(one, other)
+        params, state = new, following
+
+
+@pytest.mark.parametrize("optimizer", ALL, ids=repr)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_parameters_and_state_keep_their_dtype(optimizer, dtype):
+    params = {"w": np.ones((3, 2), dtype), "b": np.ones((), dtype)}
+    state = optimizer.init(params)
+    for _ in range(3):
+        params, state = optimizer.step(params, tree_map(np.ones_like, params), state)
+    for path, leaf in [*leaves(params), *leaves(state)]:
+        assert path == "step" or leaf.dtype == dtype
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.1), Momentum(0.1), Adam(0.1)], ids=repr)
+def test_a_gradient_of_zero_leaves_the_parameters(optimizer):
+    start = np.array([1.0, -2.0, 0.0])
+    np.testing.assert_array_equal(take(optimizer, start, np.zeros_like, 5), [start] * 6)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("size", [1e30, 1e-30])
+def test_first_steps_on_gradients_far_out(size, sign):
+    gradient = np.array([sign * size])
+    for optimizer in (SGD(0.1), Momentum(0.1)):
+        np.testing.assert_allclose(take(optimizer, np.zeros(1), lambda p: gradient, 1)[1], -0.1 * gradient, rtol=1e-15)
+    expected = -0.1 * gradient / (size + 1e-8)
+    np.testing.assert_allclose(take(Adam(0.1), np.zeros(1), lambda p: gradient, 1)[1], expected, rtol=1e-12)
+
+
+def test_adam_in_float32_where_the_square_of_a_gradient_leaves_the_range():
+    # 1e30² is no float32: the square is ∞, the step 0, as in PyTorch; (1e−30)² is 0, and epsilon alone divides
+    with np.errstate(over="ignore"):
+        points = take(Adam(0.1), np.ones(1, np.float32), lambda p: np.float32([1e30]), 3)
+    np.testing.assert_array_equal(points, np.ones((4, 1)))
+    points = take(Adam(0.1), np.zeros(1, np.float32), lambda p: np.float32([1e-30]), 1)
+    np.testing.assert_allclose(points[1], [-0.1 * 1e-30 / 1e-8], rtol=1e-6)
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize("lr", [-0.1, -1e-300, math.nan, math.inf])
+def test_a_learning_rate_below_0_or_not_finite_is_refused(make, lr):
+    with pytest.raises(ValueError, match=f"{make.__name__}: lr must be at least 0"):
+        make(lr=lr)
+    assert make(lr=0).lr == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "value"),
+    [
+        (SGD, "weight_decay", -1e-9),
+        (SGD, "weight_decay", math.inf),
+        (Momentum, "momentum", 1.0),
+        (Momentum, "momentum", -0.1),
+        (Momentum, "weight_decay", math.nan),
+        (Adam, "beta1", 1.0),
+        (Adam, "beta1", -0.1),
+        (Adam, "beta2", 1.0),
+        (Adam, "beta2", math.nan),
+        (Adam, "epsilon", -1e-8),
+    ],
+)
+def test_settings_out_of_range_are_refused(make, name, value):
+    with pytest.raises(ValueError, match=f"{make.__name__}: {name} must be at least 0 and below .*, found {value}"):
+        make(lr=0.1, **{name: value})
+
+
+@pytest.mark.parametrize("optimizer", ALL, ids=repr)
+def test_a_missing_gradient_is_an_error(optimizer):
+    params = {"a": np.ones(2), "b": np.ones(2)}
+    with pytest.raises(ValueError, match="trees differ in form"):
+        optimizer.step(params, {"a": np.ones(2)}, optimizer.init(params))
+
+
+def test_optimisers_go_by_these_names():
+    assert {"sgd": SGD, "momentum": Momentum, "adam": Adam} == OPTIMIZERS

@@ -1,0 +1,257 @@
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import treadle as td
+from treadle.errors import DtypeError, LossError
+from treadle.losses import LOSSES, AbsoluteError, CrossEntropy, SquaredError
+
+NUMBERS = [(SquaredError(), "squared error"), (SquaredError(halved=True), "squared error")]
+NUMBERS += [(AbsoluteError(), "absolute error")]
+
+
+def value_and_gradient(loss, outputs, targets):
+    outputs = td.tensor(outputs, requires_grad=True)
+    value = loss(outputs, np.asarray(targets))
+    value.backward()
+    return value.item(), outputs.grad
+
+
+def one_hot(labels, classes):
+    return np.eye(classes)[labels]
+
+
+@given(st.integers(1, 9), st.integers(1, 4), st.integers(0, 2**32))
+def test_squared_and_absolute_error_are_their_closed_forms(samples, outputs, seed):
+    rng = np.random.default_rng(seed)
+    z, y = rng.normal(size=(2, samples, outputs)) * 10
+    y.flat[0] = z.flat[0]
+    n = z.size
+    for loss, value, gradient in (
+        (SquaredError(), sum((z - y).ravel() ** 2) / n, 2 * (z - y) / n),
+        (SquaredError(halved=True), sum((z - y).ravel() ** 2) / n / 2, (z - y) / n),
+        (AbsoluteError(), sum(abs(z - y).ravel()) / n, np.sign(z - y) / n),
+    ):
+        found, by_outputs = value_and_gradient(loss, z, y)
+        assert found == pytest.approx(value, rel=1e-12)
+        np.testing.assert_allclose(by_outputs, gradient, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("halved", [False, True])
+def test_the_derivation_of_the_course(halved):
+    # 404 rows of 13 features scaled to 0–1, weights from seed 0, b = 0:
+    # ∂L/∂w = (1/N) Σ (z − y) x, ∂L/∂b = (1/N) Σ (z − y)
+    rng = np.random.default_rng(1)
+    x = rng.gamma(2.0, size=(404, 13))
+    x = (x - x.min(axis=0)) / (x.max(axis=0) - x.min(axis=0))
+    y = rng.normal(size=(404, 1))
+    params = {"weight": np.random.RandomState(0).randn(13, 1), "bias": np.zeros(1)}
+    loss, layer = SquaredError(halved=halved), td.nn.Linear(1)
+
+    value, grads = td.value_and_grad(lambda p: loss(layer(p, x), y))(params)
+    z = x @ params["weight"]
+    times = 1 if halved else 2
+    assert float(value) == pytest.approx(times / 2 * np.mean((y - z) ** 2), rel=1e-13)
+    np.testing.assert_allclose(grads["weight"], times * np.mean((z - y) * x, axis=0)[:, None], rtol=1e-11)
+    np.testing.assert_allclose(grads["bias"], [times * np.mean(z - y)], rtol=1e-11)
+
+    # and it is the gradient of exactly this loss
+    for name, leaf in params.items():
+        for place in np.ndindex(leaf.shape):
+            ends = []
+            for step in (1e-4, -1e-4):
+                moved = {key: array.copy() for key, array in params.items()}
+                moved[name][place] += step
+                ends.append(loss(layer(moved, x), y).item())
+            assert grads[name][place] == pytest.approx((ends[0] - ends[1]) / 2e-4, rel=1e-8, abs=1e-10)
+
+
+@pytest.mark.parametrize(("loss", "name"), NUMBERS)
+def test_a_row_of_targets_against_a_column_of_predictions_is_an_error(loss, name):
+    with pytest.raises(LossError) as refused:
+        loss(td.tensor(np.zeros((4, 1))), np.zeros(4))
+    for part in (name, "(4, 1)", "(4,)", "4×4", "targets[:, None]"):
+        assert part in str(refused.value)
+
+
+@pytest.mark.parametrize(("loss", "name"), NUMBERS)
+@pytest.mark.parametrize("shapes", [((4,), (4, 1)), ((4, 2), (4, 1)), ((4, 1), (1, 1)), ((4, 1), ()), ((4, 1), (3, 1))])
+def test_no_loss_broadcasts(loss, name, shapes):
+    with pytest.raises(LossError, match="predictions have shape"):
+        loss(td.tensor(np.zeros(shapes[0])), np.zeros(shapes[1]))
+
+
+def test_numbers_of_another_dtype_are_refused():
+    with pytest.raises(DtypeError, match="float32 and float64"):
+        SquaredError()(td.tensor(np.zeros((2, 1), np.float32)), np.zeros((2, 1)))
+
+
+@given(st.integers(1, 9), st.integers(2, 6), st.integers(0, 2**32))
+def test_cross_entropy_is_its_closed_form_for_labels_and_one_hot_rows(samples, classes, seed):
+    rng = np.random.default_rng(seed)
+    scores, labels = rng.normal(size=(samples, classes)) * 5, rng.integers(0, classes, samples)
+    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    expected = np.mean([-np.log(p[i, label]) for i, label in enumerate(labels)])
+    t = one_hot(labels, classes)
+    for targets in (labels, labels.astype(np.uint8), t, t.astype(np.float32), t.astype(int), t.astype(bool)):
+        value, gradient = value_and_gradient(CrossEntropy(), scores, targets)
+        assert value == pytest.approx(expected, rel=1e-11)
+        np.testing.assert_allclose(gradient, (p - t) / samples, rtol=1e-10, atol=1e-14)
+        value, gradient = value_and_gradient(CrossEntropy(from_probabilities=True), p, targets)
+        assert value == pytest.approx(expected, rel=1e-11)
+        np.testing.assert_allclose(gradient, -t / p / samples, rtol=1e-11)
+
+
+def test_numbers_of_the_course():
+    loss = CrossEntropy(from_probabilities=True)
+    assert round(loss(td.tensor([[0.6, 0.4]]), np.array([0])).item(), 2) == 0.51
+    assert round(loss(td.tensor([[0.1, 0.9]]), np.array([0])).item(), 2) == 2.30
+    scores = td.tensor([[3.0, 1.0, -3.0]])
+    np.testing.assert_allclose(CrossEntropy().predict(scores).numpy(), [[0.87888, 0.11894, 0.00218]], atol=5e-6)
+    found = [CrossEntropy()(scores, np.array([label])).item() for label in range(3)]
+    exact = [mpmath.log(sum(mpmath.exp(s) for s in (3, 1, -3))) - s for s in (3, 1, -3)]
+    np.testing.assert_allclose(found, [float(e) for e in exact], rtol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("scores", "losses", "probabilities"),
+    [
+        ([1e4, -1e4, 0.0], [0.0, 2e4, 1e4], [1, 0, 0]),
+        ([-1e4, -1e4, -1e4], [np.log(3)] * 3, [1 / 3] * 3),
+        ([1e4, 1e4, 1e4], [np.log(3)] * 3, [1 / 3] * 3),
+        ([-np.inf, 0.0, 0.0], [np.inf, np.log(2), np.log(2)], [0, 0.5, 0.5]),
+    ],
+)
+def test_cross_entropy_far_out(scores, losses, probabilities, dtype):
+    for label in range(3):
+        value, gradient = value_and_gradient(CrossEntropy(), np.array([scores], dtype), [label])
+        assert value == pytest.approx(losses[label], rel=1e-6)
+        np.testing.assert_allclose(gradient, [np.array(probabilities) - np.eye(3)[label]], rtol=1e-6)
+        assert gradient.dtype == dtype
+
+
+@pytest.mark.parametrize("scores", [[-np.inf] * 3, [np.inf, 0, 0], [np.nan, 0, 0]])
+def test_scores_without_a_softmax_give_no_number(scores):
+    assert np.isnan(CrossEntropy()(td.tensor([scores]), np.array([0])).item())
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.array([0, 1, 3]), "row 2 has label 3, expected 0 to 2"),
+        (np.array([0, -1, 5]), "row 1 has label -1, expected 0 to 2"),
+        (np.array([0.0, 1.0, 2.0]), "labels must be integers, found float64"),
+        (np.array([True, False, True]), "labels must be integers, found bool"),
+        (np.array([0, 1]), r"expected labels of shape \(3,\) or one-hot \(3, 3\), found \(2,\)"),
+        (np.array([[0], [1], [2]]), r"or one-hot \(3, 3\), found \(3, 1\)"),
+        (np.array([[1, 0, 0], [0, 0.5, 0.5], [0, 0, 1]]), r"row 1 of the targets is not one-hot: \[0.0, 0.5, 0.5\]"),
+        (np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0]]), r"row 2 of the targets is not one-hot: \[0, 0, 0\]"),
+        (np.array([[1, 0, 0], [0, 1, 1], [0, 0, 0]]), r"row 1 of the targets is not one-hot: \[0, 1, 1\]"),
+        (np.array([[2, -1, 0], [0, 1, 0], [0, 0, 1]]), "row 0 of the targets is not one-hot"),
+        (np.array([[1, 0, 0], [0, np.nan, 0], [0, 0, 1]]), "row 1 of the targets is not one-hot"),
+    ],
+)
+@pytest.mark.parametrize("from_probabilities", [False, True])
+def test_targets_that_are_no_classes_are_refused(labels, message, from_probabilities):
+    with pytest.raises(LossError, match=message):
+        CrossEntropy(from_probabilities)(td.tensor(np.full((3, 3), 1 / 3)), labels)
+
+
+def test_one_output_is_no_score_for_each_class():
+    with pytest.raises(LossError, match="the network has 1 output"):
+        CrossEntropy()(td.tensor(np.zeros((3, 1))), np.zeros(3, int))
+    with pytest.raises(LossError, match=r"scores of shape \(N, classes\), found \(3,\)"):
+        CrossEntropy()(td.tensor(np.zeros(3)), np.zeros(3, int))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([0.9, 0.3], r"row 1 is not a distribution, it sums to 1.2 with values from 0.3 to 0.9"),
+        ([0.2, 0.3], "row 1 is not a distribution, it sums to 0.5"),
+        ([1.2, -0.2], "row 1 is not a distribution, it sums to 1 with values from -0.2 to 1.2"),
+        ([0.0, 0.0], "row 1 is not a distribution, it sums to 0"),
+    ],
+)
+def test_probabilities_must_be_some(row, message):
+    with pytest.raises(LossError, match=message):
+        CrossEntropy(from_probabilities=True)(td.tensor([[0.5, 0.5], row]), np.array([0, 0]))
+
+
+def test_probabilities_0_and_1():
+    loss = CrossEntropy(from_probabilities=True)
+    assert loss(td.tensor([[1.0, 0.0]]), np.array([0])).item() == 0
+    assert loss(td.tensor([[1.0, 0.0]]), np.array([1])).item() == np.inf
+    assert loss(td.tensor([[1.0, 0.0], [0.5, 0.5]]), np.array([1, 0])).item() == np.inf
+
+
+class Ends(td.nn.Module):
+    """A user's network that ends with the op softmax."""
+
+    def parameters(self, shape):
+        return {"linear": td.nn.Linear(10).parameters(shape)}
+
+    def output_shape(self, shape):
+        return td.nn.Linear(10).output_shape(shape)
+
+    def forward(self, params, x):
+        return td.ops.softmax(td.nn.Linear(10).forward(params["linear"], x), axis=1)
+
+
+@pytest.mark.parametrize("network", [td.nn.Sequential(td.nn.Linear(10), td.nn.Softmax()), Ends()])
+def test_softmax_twice_is_found_before_training(network):
+    rng = np.random.default_rng(0)
+    rows = td.data.Dataset(rng.uniform(size=(30, 4)), np.arange(30) % 10, tuple("abcdefghij"), "rows")
+    sets = td.data.Sets(rows, rows, rows, "rows", "made up")
+    steps = []
+    with pytest.raises(LossError, match="softmax") as refused:
+        td.fit(
+            network, sets, loss="cross_entropy", optimizer=td.optim.SGD(0.1), on_step=lambda state, n: steps.append(n)
+        )
+    assert "1.46115" in str(refused.value)
+    assert "from_probabilities" in str(refused.value)
+    assert not steps
+    loss = CrossEntropy(from_probabilities=True)
+    run = td.fit(network, sets, loss=loss, optimizer=td.optim.SGD(0.1), epochs=2)
+    np.testing.assert_allclose(run.predict(rows.inputs).sum(axis=1), 1, rtol=1e-5)
+
+
+def test_softmax_twice_cannot_fall_below_the_number_stated():
+    perfect = np.eye(10)
+    assert CrossEntropy()(td.tensor(perfect), np.arange(10)).item() == pytest.approx(np.log(np.e + 9) - 1, rel=1e-14)
+    assert f"{np.log(np.e + 9) - 1:.5f}" == "1.46115"
+    scores = td.tensor(np.zeros((2, 3)), requires_grad=True)
+    with pytest.raises(LossError, match=f"{float(mpmath.log(mpmath.e + 2) - 1):.5f} for 3 classes"):
+        CrossEntropy()(td.ops.softmax(scores, axis=1), np.array([0, 1]))
+
+
+def test_targets_in_the_form_of_each_loss():
+    labels = np.array([3, 0, 2], np.uint8)
+    for loss in (SquaredError(), AbsoluteError()):
+        targets = loss.targets(labels, np.float32)
+        assert targets.dtype == np.float32
+        np.testing.assert_array_equal(targets, [[3], [0], [2]])
+    assert CrossEntropy().targets(labels, np.float32) is labels
+
+
+def test_outputs_that_a_loss_needs():
+    assert [SquaredError().outputs(None), SquaredError().outputs(10), AbsoluteError().outputs(10)] == [1, 1, 1]
+    assert CrossEntropy().outputs(10) == 10
+    with pytest.raises(LossError, match="CrossEntropy compares classes, and the targets of this data are numbers"):
+        CrossEntropy().outputs(None)
+
+
+def test_predictions():
+    numbers = td.tensor([[1.5], [-2.0]])
+    for loss in (SquaredError(), AbsoluteError()):
+        assert loss.predict(numbers) is numbers
+    p = td.tensor([[0.25, 0.75]])
+    assert CrossEntropy(from_probabilities=True).predict(p) is p
+    np.testing.assert_allclose(CrossEntropy().predict(td.tensor([[0.0, np.log(3)]])).numpy(), [[0.25, 0.75]])
+
+
+def test_losses_go_by_these_names():
+    assert {"squared_error": SquaredError, "absolute_error": AbsoluteError, "cross_entropy": CrossEntropy} == LOSSES
