@@ -52,9 +52,9 @@ def train_torch(sets, activation, dtype, start):
     return np.array(losses), model
 
 
-# In float64 the difference of two summation orders, 1e-16 in a step, stays far below 1e-10 over 200 steps. In float32
-# one step's rounding is 6e-8 of sums of 784 products, and each step carries on what the steps before have left.
-@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 5e-5), (np.float64, 1e-10)])
+# Both sum in the order of their own matrix products. Losses and weights so differ by a few roundings, 4e-7 in float32
+# and 1e-15 in float64 as measured; the tolerances leave room for other processors and thread counts.
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 5e-6), (np.float64, 1e-10)])
 @pytest.mark.parametrize(
     ("ours", "theirs"), [(ReLU(), torch.nn.ReLU()), (Sigmoid(), torch.nn.Sigmoid())], ids=["relu", "sigmoid"]
 )
@@ -62,19 +62,6 @@ def test_two_hundred_steps_on_mnist(sets, ours, theirs, dtype, tolerance):
     start, losses, run = train_ours(sets, ours, dtype)
     expected, model = train_torch(sets, theirs, dtype, start)
     assert len(losses) == len(expected) == STEPS
-    print(
-        dtype.__name__,
-        ours,
-        "loss",
-        np.abs(losses - expected).max(),
-        "weights",
-        [
-            np.abs(run.parameters[n]["weight"] - model[l].weight.detach().numpy().T).max()
-            for l, n in ((0, "linear1"), (2, "linear2"))
-        ],
-        losses[0],
-        losses[-1],
-    )
     np.testing.assert_allclose(losses, expected, rtol=0, atol=tolerance)
     assert np.mean(losses[-20:]) < np.mean(losses[:20]) / 2
     for name, layer in (("linear1", model[0]), ("linear2", model[2])):

@@ -1,11 +1,9 @@
 import json
 import re
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from treadle.cli.choices import choices as choices_command
 from treadle.data import load
 from treadle.recipe import CHOICES, Recipe
 
@@ -130,17 +128,3 @@ def test_version(cli):
     code, out, _ = cli("--version")
     assert code == 0
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", out)
-
-
-def test_json_has_no_infinity(cli, recipe, digits, tmp_path):
-    """The interval of one sample is unbounded, which JSON cannot say: null."""
-    folder = tmp_path / "one"
-    folder.mkdir()
-    for path in digits.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
-    from treadle.runs import to_json
-
-    assert json.loads(to_json({"interval": (-np.inf, np.inf), "loss": float("nan"), "x": [1.5]})) == {
-        "interval": [None, None], "loss": None, "x": [1.5],
-    }  # fmt: skip
-    assert choices_command is not None

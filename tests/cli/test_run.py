@@ -96,7 +96,7 @@ def test_run_and_recipe_of_a_folder_can_be_run_again(cli, recipe, tmp_path):
         (["run", "."], "error: .: cannot be read: Is a directory"),
         (["show", "none.toml"], "error: none.toml: cannot be read"),
         (["run", "--set", "optimizer.lr"], "error: --set optimizer.lr: expected stage.key=value, such as"),
-        (["run", "--set", "lr=1"], "error: --set lr=1: 'lr' is not stage.key, such as optimizer.lr"),
+        (["run", "--set", "lr=1"], "'lr' is not stage.key, such as optimizer.lr"),
         (["run", "--set", "optimizer.lrr=1"], "unknown key 'lrr' in [optimizer]: did you mean 'lr'?"),
         (["run", "--set", "optimizer.lr=fast"], "optimizer.lr should be a valid number, found 'fast'"),
         (["run", "--set", "data.batch_size='100'"], "data.batch_size should be a valid integer, found '100'"),
@@ -104,7 +104,7 @@ def test_run_and_recipe_of_a_folder_can_be_run_again(cli, recipe, tmp_path):
         (["run", "--set", "=1"], "'' is not stage.key"),
         (["run", "--set", "optimizer.lr=-1"], "lr must be at least 0 and below inf, found -1"),
         (["run", "--set", "data.source=minst"], "did you mean 'mnist'?"),
-        (["run", "--set", "data.source=./none"], "error: none: no such file or folder. Known: mnist,"),
+        (["run", "--set", "data.source=./none"], "error: './none' is no known data and no path. Known: mnist,"),
         (["run", "--set", "data.source=."], "no train-images-idx3-ubyte, with or without .gz"),
         (["run", "--set", "data.source=notes.txt"], "notes.txt: a file of this kind cannot be read"),
         (["run", "--set", "loss.kind=cross_entropy"], "[network] and [loss] do not fit: the preset 'baseline'"),
@@ -116,7 +116,7 @@ def test_run_and_recipe_of_a_folder_can_be_run_again(cli, recipe, tmp_path):
         (["show", "--set", "network.layers=['flatten', 'linear 3']"], "the network gives outputs of shape (3,)"),
         (["run", "--set", "training.metrics=['squared_error']", "--set", "loss.kind=cross_entropy"]
          + ["--set", "network.preset=softmax"], "the metric squared_error compares numbers"),
-        (["run", "--set", "optimizer.lr=1e30"], "lower the learning rate"),
+        (["run", "--set", "optimizer.lr=1e30", "--set", "data.batch_size=1"], "lower the learning rate"),
         (["run", "--bogus"], "Unknown option"),
         (["rnu"], 'Did you mean "run"?'),
         (["run", "a.toml", "b.toml"], "Unused Tokens: ['b.toml']"),
@@ -136,10 +136,12 @@ def test_bad_input_ends_with_a_message_and_code_2(cli, digits, tmp_path, argumen
 
 
 def test_memory_is_estimated_before_allocation(cli, digits):
-    code, _, err = cli("show", "--set", f"data.source={digits}", "--set", "network.layers=['flatten', 'linear 1099511627776']")
-    assert code == 2
-    assert "units" in err
-    arguments = ["--set", f"data.source={digits}", "--set", "network.layers=['flatten', 'linear 1099511627776', 'linear 1']"]
+    arguments = [
+        "--set",
+        f"data.source={digits}",
+        "--set",
+        "network.layers=['flatten', 'linear 1099511627776', 'linear 1']",
+    ]
     _, _, err = cli("show", *arguments)
     # (784 + 1 + 1) · 2⁴⁰ + 1 numbers of 4 bytes, and as many for the gradients
     assert "864,225" in err
@@ -177,6 +179,15 @@ def test_folder_that_can_no_longer_be_written_is_named(cli, recipe, monkeypatch)
     code, _, err = cli("run", recipe)
     assert code == 2
     assert re.match(r"error: runs/\S+-softmax: the run cannot be saved: No space left on device", err)
+    assert not list(Path("runs").iterdir())
+
+
+def test_training_that_fails_later_says_where_the_epochs_before_are(cli, digits, tmp_path):
+    code, _, err = cli("run", "--set", f"data.source={digits}", "--set", "optimizer.lr=1e30")
+    assert code == 2
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert err.startswith(f"the epochs before are saved in {Path('runs') / folder.name}\nerror: the loss is ")
+    assert len(load_run(folder).history) == 1
 
 
 def test_stop_before_training_is_told(cli, recipe, monkeypatch):
@@ -194,7 +205,13 @@ COMMAND = [sys.executable, "-m", "treadle"]
 
 def process(*arguments, **options):
     return subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, encoding="utf-8", timeout=120, check=False, **options
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+        **options,
     )
 
 
@@ -211,7 +228,7 @@ def test_module_is_the_command(recipe, tmp_path):
 def test_source_that_is_not_utf8_is_refused(tmp_path):
     done = process("run", "--set", b"data.source=\xff".decode("utf-8", "surrogateescape"), cwd=tmp_path)
     assert done.returncode == 2
-    assert "data.source should be a valid string" in done.stderr
+    assert "data.source: a recipe is UTF-8" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -268,12 +285,17 @@ def test_reader_that_goes_away(arguments, recipe, tmp_path):
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "w") as stdout:
-        done = subprocess.run(command, cwd=tmp_path, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, cwd=tmp_path, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
     assert done.stderr == ""
     assert done.returncode != 0
 
 
-@pytest.mark.parametrize(("setting", "name"), [(k, n) for s, ks in CHOICES.items() for k in [f"{s}.{x}" for x in ks] for n in ks[k.split(".")[1]]])
+@pytest.mark.parametrize(
+    ("setting", "name"),
+    [(k, n) for s, ks in CHOICES.items() for k in [f"{s}.{x}" for x in ks] for n in ks[k.split(".")[1]]],
+)
 def test_every_choice_works(cli, digits, setting, name):
     changes = {"data.source": str(digits), "training.epochs": 1, "data.batch_size": 10, "optimizer.lr": 0.001}
     value = name

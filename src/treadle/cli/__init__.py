@@ -18,6 +18,8 @@ app = App(
     name="treadle",
     help="Build neural networks stage by stage, with evidence for every change.",
     version_flags=["--version"],
+    result_action="return_value",  # not the end of the process, which is for main
+    suppress_keyboard_interrupt=False,
 )
 app.command(run, sort_key=1)
 app.command(show, sort_key=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -42,9 +43,10 @@ def run(
         report.interrupted(interrupted.run, folder)
         raise
     except BaseException:
-        # a run that failed before anything was saved leaves no empty folder behind
-        if not any(folder.iterdir()):
-            folder.rmdir()
+        if (folder / "run.json").exists():
+            print(f"the epochs before are saved in {folder}", file=sys.stderr)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)  # a run that failed before it was saved leaves nothing behind
         raise
     test = finished.test()
     save(folder, chosen, finished, test)

@@ -181,6 +181,8 @@ def _describe(detail: ErrorDetails, values: Mapping[str, Any], source: _Source) 
     if detail["type"] == "value_error" and len(path) == 1:  # of a stage as a whole: the key that its message names
         named = re.findall(r"\w+", str(detail["ctx"]["error"]))
         path += [key for key in values[str(path[0])] if key in named][:1]
+    if detail["type"] == "union_tag_invalid":
+        path.append("kind")
     line = _line(source.text, path)
     place = f"{source.name}, line {line}" if line else source.name
     stage = f"[{path[0]}]"
@@ -200,7 +202,7 @@ def _describe(detail: ErrorDetails, values: Mapping[str, Any], source: _Source) 
         case "union_tag_not_found":
             return f"{place}: {stage} needs kind: one of {', '.join(CHOICES[str(path[0])]['kind'])}"
         case "literal_error" | "union_tag_invalid":
-            key = path[1] if len(path) > 1 else "kind"
+            key = path[1]
             found = detail["input"].get("kind") if detail["type"] == "union_tag_invalid" else detail["input"]
             choices = list(CHOICES[str(path[0])][str(key)])
             near = difflib.get_close_matches(found, choices, n=1) if isinstance(found, str) else []

@@ -77,6 +77,14 @@ def _union(choices: Mapping[str, type[Any]]) -> Any:
     return Annotated[reduce(or_, models), Field(discriminator="kind")]
 
 
+def _utf8(source: str) -> str:
+    try:
+        source.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"a recipe is UTF-8, and {source!r} cannot be: rename the folder") from error
+    return source
+
+
 def _only_zero(prefetch: int) -> int:
     if prefetch != 0:
         raise ValueError(f"only 0 is supported, which makes each batch when it is needed, found {prefetch}")
@@ -86,7 +94,7 @@ def _only_zero(prefetch: int) -> int:
 class DataStage(Stage):
     """Where the data comes from and how it becomes batches."""
 
-    source: str = "mnist"
+    source: Annotated[str, AfterValidator(_utf8)] = "mnist"
     scale: _names("data", "scale") = "minmax"  # type: ignore[valid-type]
     batch_size: int = Field(default=100, ge=1)
     shuffle: bool = True
