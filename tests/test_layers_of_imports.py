@@ -8,7 +8,7 @@ import treadle
 
 ROOT = Path(__file__).parents[1]
 # import-linter's command, without the need to know where its script was installed
-CODE = "import sys; from importlinter.cli import lint_imports_command; sys.argv[:1] = ['lint-imports']; lint_imports_command()"
+CODE = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 
 def lint(*arguments, cwd=ROOT):

@@ -43,7 +43,7 @@ def correct(outputs: Array, labels: Array) -> Array:
     [1.0, 0.0]
     """
     predicted = np.rint(outputs[:, 0]) if outputs.shape[1] == 1 else np.argmax(outputs, axis=1)
-    return (predicted == labels).astype(np.float64)
+    return np.asarray(predicted == labels, np.float64)
 
 
 def squared(outputs: Array, targets: Array) -> Array:

@@ -176,15 +176,15 @@ def fit(
     >>> sets = td.data.Sets(rows[:40], rows[40:50], rows[50:], "line", "made up")
     >>> run = td.fit(
     ...     td.nn.Sequential(td.nn.Linear(1)), sets, loss="squared_error", scale="none",
-    ...     optimizer=td.optim.SGD(0.1), batch_size=10, epochs=50, dtype=np.float64,
+    ...     optimizer=td.optim.SGD(0.5), batch_size=10, epochs=50, dtype=np.float64,
     ... )
     >>> run.predict(np.array([[2.0]])).round(3).tolist()
     [[7.0]]
     """
     require_valid(sets)
-    for name, value, least in (("batch_size", batch_size, 1), ("epochs", epochs, 1), ("seed", seed, 0)):
-        if value < least:
-            raise TreadleError(f"{name} must be at least {least}, found {value}")
+    for name, number, least in (("batch_size", batch_size, 1), ("epochs", epochs, 1), ("seed", seed, 0)):
+        if number < least:
+            raise TreadleError(f"{name} must be at least {least}, found {number}")
     names = metrics if metrics is not None else ["squared_error" if sets.train.classes is None else "accuracy"]
     chosen = tuple(choose("metric", METRICS, name) for name in names)
     network, loss, params = prepare(network, loss, sets, seed, dtype)
