@@ -189,7 +189,7 @@ def next_change(recipe: Recipe) -> tuple[str, str] | None:
     if recipe.network.preset == "softmax":
         return (
             "a hidden layer",
-            "--set network.preset=mlp_relu --set loss.kind=cross_entropy --set optimizer.lr=0.1 "
+            "--set network.preset=mlp_relu --set loss.kind=cross_entropy --set optimizer.lr=0.5 "
             "--set training.epochs=10",
         )
     return None
