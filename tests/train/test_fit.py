@@ -3,6 +3,7 @@ import itertools
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 import treadle as td
 from treadle.data import Dataset, Order, Sets
@@ -462,6 +463,18 @@ def test_threads_do_not_change_what_is_learnt():
     one, two = (fit(sets, epochs=2, threads=threads, dtype=np.float64) for threads in (1, 2))
     for (_, a), (_, b) in zip(leaves(one.parameters), leaves(two.parameters), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_matrix_products_use_the_threads_asked_for_while_training_alone(threads):
+    def blas():
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    before, seen = blas(), []
+    fit(three_classes(), threads=threads, on_step=lambda state, steps: seen.append(blas()))
+    assert seen
+    assert all(found == {threads} for found in seen)
+    assert blas() == before
 
 
 def test_the_baseline_fits_the_digit_as_a_number():

@@ -120,10 +120,10 @@ class NetworkStage(Stage):
 
 
 class ResourcesStage(Stage):
-    """What to compute on. Without `threads`, as many as the machine has."""
+    """What to compute on, and with how many threads in matrix products."""
 
     device: _names("resources", "device") = "cpu"  # type: ignore[valid-type]
-    threads: int | None = Field(default=None, ge=1, le=1024)
+    threads: int = Field(default=1, ge=1, le=1024)
 
 
 class TrainingStage(Stage):

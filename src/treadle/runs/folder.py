@@ -171,8 +171,21 @@ def load(folder: str | Path, sets: Sets | None = None) -> Run:
         raise RunError(f"{folder}: recipe.toml and run.json do not fit: {error}") from error
     params, dtype = _read_weights(folder, about.weights_sha256, network, shape)
     metrics = tuple(METRICS[name] for name in about.metrics)
-    loss, seed = recipe.build_loss(), recipe.training.seed
-    return Run(network, params, loss, scale, metrics, dtype, seed, shape, classes, sets, about.history, about.steps)
+    return Run(
+        network=network,
+        parameters=params,
+        loss=recipe.build_loss(),
+        scale=scale,
+        metrics=metrics,
+        dtype=dtype,
+        seed=recipe.training.seed,
+        input_shape=shape,
+        classes=classes,
+        threads=recipe.resources.threads,
+        sets=sets,
+        history=about.history,
+        step=about.steps,
+    )
 
 
 def _read_about(path: Path) -> _About:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -43,6 +42,7 @@ class Run:
     seed: int
     input_shape: tuple[int, ...]
     classes: tuple[str, ...] | None = None
+    threads: int = 1
     sets: Sets | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     step: int = 0
@@ -84,7 +84,8 @@ class Interrupted(KeyboardInterrupt):
 
 def score(run: Run, data: Dataset) -> dict[str, Any]:
     """Return loss and metrics of a run on a data set, each metric with its 95 % interval."""
-    value, samples = evaluate(run.network, run.parameters, run.loss, run.metrics, data, run.scale, run.dtype)
+    with threadpool_limits(limits=run.threads):
+        value, samples = evaluate(run.network, run.parameters, run.loss, run.metrics, data, run.scale, run.dtype)
     result: dict[str, Any] = {"loss": value, "samples": len(data)}
     for metric in run.metrics:
         result[metric.name] = float(np.mean(samples[metric.name]))
@@ -142,7 +143,7 @@ def fit(
     shuffle: bool = True,
     metrics: Sequence[str] | None = None,
     dtype: DTypeLike = np.float32,
-    threads: int | None = None,
+    threads: int = 1,
     parameters: Tree | None = None,
     on_step: Callable[[State, int], None] | None = None,
     on_epoch: Callable[[Run], None] | None = None,
@@ -161,7 +162,8 @@ def fit(
         shuffle: a new order of the samples in each epoch; otherwise the order of the data.
         metrics: names; accuracy for classes and squared_error for numbers where none are given.
         dtype: float32 or float64.
-        threads: of the matrix products; as many as the machine has where none are given.
+        threads: of the matrix products. More than one pays from layers of some hundred units on; small products
+            get slower, by far where another program takes a core.
         parameters: to begin with, in place of those made from the seed and of their form.
         on_step: called after each step with the state and the number of steps in an epoch.
         on_epoch: called after each epoch with the run so far.
@@ -182,7 +184,12 @@ def fit(
     [[7.0]]
     """
     require_valid(sets)
-    for name, number, least in (("batch_size", batch_size, 1), ("epochs", epochs, 1), ("seed", seed, 0)):
+    for name, number, least in (
+        ("batch_size", batch_size, 1),
+        ("epochs", epochs, 1),
+        ("threads", threads, 1),
+        ("seed", seed, 0),
+    ):
         if number < least:
             raise TreadleError(f"{name} must be at least {least}, found {number}")
     names = metrics if metrics is not None else ["squared_error" if sets.train.classes is None else "accuracy"]
@@ -196,7 +203,17 @@ def fit(
     state = State(params, None)
     state.optimizer = optimizer.init(state.params)
     run = Run(
-        network, state.params, loss, fitted, chosen, np.dtype(dtype), seed, sets.train.shape, sets.train.classes, sets
+        network=network,
+        parameters=params,
+        loss=loss,
+        scale=fitted,
+        metrics=chosen,
+        dtype=np.dtype(dtype),
+        seed=seed,
+        input_shape=sets.train.shape,
+        classes=sets.train.classes,
+        threads=threads,
+        sets=sets,
     )
     order = Order(len(sets.train), seed, shuffle)
     steps = -(-len(sets.train) // batch_size)
@@ -205,10 +222,9 @@ def fit(
         if on_step:
             on_step(state, steps)
 
-    limits = threadpool_limits(limits=threads) if threads else nullcontext()
     try:
         # overflow shows as a loss that is not finite, which stops the run and says where
-        with limits, np.errstate(all="ignore"):
+        with threadpool_limits(limits=threads), np.errstate(all="ignore"):
             for epoch in range(epochs):
                 state.epoch = epoch
                 begun = time.perf_counter()
