@@ -39,7 +39,8 @@ def test_a_broken_contract_is_found(tmp_path):
     config = tmp_path / "broken.ini"
     config.write_text(
         "[importlinter]\nroot_package = treadle\n\n[importlinter:contract:1]\nname = upside down\n"
-        "type = layers\nlayers =\n    treadle.data\n    treadle.cli\n"
+        "type = layers\nlayers =\n    treadle.data\n    treadle.cli\n",
+        encoding="utf-8",
     )
     done = lint("--config", config)
     assert done.returncode == 1

@@ -219,6 +219,14 @@ def test_softmax_twice_is_found_before_training(network):
     np.testing.assert_allclose(run.predict(rows.inputs).sum(axis=1), 1, rtol=1e-5)
 
 
+def test_softmax_twice_is_found_behind_ops_that_only_move():
+    scores = td.tensor([[2.0, 1.0], [0.0, 3.0]], requires_grad=True)
+    moved = td.ops.softmax(scores, axis=1).reshape(2, 2)[::-1]
+    with pytest.raises(LossError, match="applies softmax itself"):
+        CrossEntropy()(moved, np.array([0, 1]))
+    CrossEntropy()(moved + scores, np.array([0, 1]))  # what is computed further are scores again
+
+
 def test_softmax_twice_cannot_fall_below_the_number_stated():
     perfect = np.eye(10)
     assert CrossEntropy()(td.tensor(perfect), np.arange(10)).item() == pytest.approx(np.log(np.e + 9) - 1, rel=1e-14)

@@ -25,7 +25,7 @@ def start(tmp_path, monkeypatch):
 
 def put_program(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
     path.chmod(0o755)
 
 
@@ -152,7 +152,7 @@ def test_forced_venv_asks_for_no_uv(start, monkeypatch):
     monkeypatch.setattr(start, "find_uv", lambda: pytest.fail("uv was looked for"))
     start.setup("dev", "venv")
     assert any(word.startswith("pytest") for word in calls[-1])
-    constraints = Path(calls[-1][calls[-1].index("--constraint") + 1]).read_text()
+    constraints = Path(calls[-1][calls[-1].index("--constraint") + 1]).read_text(encoding="utf-8")
     assert "numpy<3" in constraints.splitlines()
 
 
@@ -209,7 +209,7 @@ def test_exit_code_and_working_directory_of_the_command(tmp_path):
         (project / name).write_bytes(SOURCE.with_name(name).read_bytes())
     start.ROOT, start.VENV = project, project / ".venv"
     put_program(start.environment_python(), 'pwd; echo "$@"; exit 7')
-    (start.VENV / ".ready-dev").write_text(start.fingerprint())
+    (start.VENV / ".ready-dev").write_text(start.fingerprint(), encoding="utf-8")
 
     def run(*arguments):
         command = [sys.executable, str(project / "start.py"), *arguments]

@@ -207,3 +207,9 @@ def test_a_float32_tensor_takes_a_list_as_gradient():
     (x * 2.0).backward([1.0, 0.5])
     assert x.grad.dtype == np.float32
     np.testing.assert_array_equal(x.grad, [2, 1])
+
+
+def test_grad_wants_a_list():
+    x = td.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(GradientError, match=r"grad\(y, \[x\]\)"):
+        td.grad((x * x).sum(), x)

@@ -1,5 +1,20 @@
 """Every error that Treadle raises on bad input: one base class, one subclass per kind of input."""
 
+from collections.abc import Iterable
+
+
+def suggest(name: object, choices: Iterable[str]) -> str:
+    """Return the end of a message about an unknown name: the nearest choice where there is one, and all of them.
+
+    >>> suggest("sgdd", ["sgd", "adam"]), suggest("x", ["sgd", "adam"])
+    ("did you mean 'sgd'? there are sgd, adam", 'there are sgd, adam')
+    """
+    import difflib  # here, since only errors need it
+
+    known = list(choices)
+    near = difflib.get_close_matches(name, known, n=1) if isinstance(name, str) else []
+    return (f"did you mean {near[0]!r}? " if near else "") + f"there are {', '.join(known)}"
+
 
 class TreadleError(ValueError):
     """Base of all errors about what was given; the command line prints the message alone and exits with code 2."""

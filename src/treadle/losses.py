@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from treadle import ops
+from treadle.autodiff.tape import Value
 from treadle.errors import LossError
 from treadle.tensor import Tensor
 
@@ -128,13 +129,20 @@ class CrossEntropy(Loss):
             _require_probabilities(outputs)
             with np.errstate(divide="ignore"):  # the logarithm of 0 is meant: the loss is infinite
                 return -ops.mean(ops.log(outputs[np.arange(len(labels)), labels]))
-        if outputs.primitive is not None and outputs.primitive.name == "softmax":
+        if _made_by(outputs) == "softmax":
             raise LossError(_softmax_twice(outputs.shape[1]))
         return ops.mean(ops.cross_entropy(outputs, labels))
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Return a probability for each class, (N, C)."""
         return outputs if self.from_probabilities else ops.softmax(outputs, axis=1)
+
+
+def _made_by(outputs: Value) -> str | None:
+    """Name of the op that computed a value, before ops that only move its elements."""
+    while outputs.primitive is not None and outputs.primitive.name in ("reshape", "transpose", "getitem"):
+        (outputs,) = outputs.inputs or ()
+    return outputs.primitive.name if outputs.primitive is not None else None
 
 
 def _softmax_twice(classes: int) -> str:

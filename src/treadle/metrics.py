@@ -29,7 +29,7 @@ class Metric:
 
 
 def correct(outputs: Array, labels: Array) -> Array:
-    """Return 1 for each sample whose class is predicted, else 0.
+    """Share of samples whose class is predicted: 1 for each such sample, else 0.
 
     The predicted class is the output with the largest value; of a single output, the nearest whole number.
 
@@ -47,7 +47,7 @@ def correct(outputs: Array, labels: Array) -> Array:
 
 
 def squared(outputs: Array, targets: Array) -> Array:
-    """Return (y − z)² of each sample, for outputs (N, 1) and targets (N,).
+    """Mean squared error: (y − z)² of each sample, for outputs (N, 1) and targets (N,).
 
     >>> squared(np.array([[1.0], [3.0]]), np.array([0.0, 3.0])).tolist()
     [1.0, 0.0]
@@ -56,7 +56,7 @@ def squared(outputs: Array, targets: Array) -> Array:
 
 
 def absolute(outputs: Array, targets: Array) -> Array:
-    """Return |y − z| of each sample, for outputs (N, 1) and targets (N,).
+    """Mean absolute error: |y − z| of each sample, for outputs (N, 1) and targets (N,).
 
     >>> absolute(np.array([[1.0], [3.0]]), np.array([0.0, 3.0])).tolist()
     [1.0, 0.0]

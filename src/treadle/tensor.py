@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from treadle import ops
 from treadle.autodiff.tape import Value, gradients
-from treadle.errors import DtypeError
+from treadle.errors import DtypeError, GradientError
 
 Axis = int | tuple[int, ...] | None
 
@@ -251,4 +251,6 @@ def grad(output: Tensor, inputs: Sequence[Tensor], gradient: Any = None) -> list
     >>> first.item(), second.item()
     (27.0, 18.0)
     """
+    if isinstance(inputs, Value):
+        raise GradientError("give the inputs as a list: grad(y, [x])")
     return [g for _, g in gradients(output, inputs, gradient, differentiable=ops)]

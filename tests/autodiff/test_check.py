@@ -152,3 +152,31 @@ def test_a_kink_fails_the_check():
 def test_integers_and_float32_are_checked_in_float64():
     td.check_gradients(lambda a: a**3, [1, 2, 3])
     td.check_gradients(lambda a: a**3, np.array([1, 2, 3], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("function", "at"),
+    [
+        (lambda x: td.ops.log(x).sum(), [1e-3, 2.0]),
+        (lambda x: td.ops.sqrt(x).sum(), [1e-3, 2.0]),
+        (lambda x: (1 / x).sum(), [1e-4, 1.0]),
+        (lambda x: td.ops.exp(x).sum(), [20.0, 0.0]),
+        (lambda x: (x + 1e6).sum(), [1.0, 2.0, 3.0]),
+        (lambda x: (x * x).sum(), [1e5, 1.0]),
+    ],
+    ids=["log near 0", "sqrt near 0", "1/x near 0", "exp of 20 beside 0", "a large constant", "a large element"],
+)
+def test_right_rules_pass_where_one_step_is_not_accurate(function, at):
+    td.check_gradients(function, at)
+
+
+def test_a_wrong_rule_is_found_where_one_step_is_not_accurate():
+    wrong = Primitive("wrong_log", lambda k, x: k.log(x), lambda k, g, y, x: 1.001 * g / x)
+    with pytest.raises(GradientError, match="op 'wrong_log' by its input 0 is wrong at element"):
+        td.check_gradients(lambda x: wrong(x).sum(), [1e-3, 2.0])
+
+
+def test_a_wrong_rule_is_found_where_rounding_drowns_the_function():
+    wrong = Primitive("wrong_exp", lambda k, x: k.exp(x), lambda k, g, y, x: 1.001 * g * y)
+    with pytest.raises(GradientError, match="op 'wrong_exp' by its input 0 is wrong at element"):
+        td.check_gradients(lambda x: wrong(x).sum() + 1e9, [1.0, 2.0])

@@ -30,7 +30,8 @@ def recipe(tmp_path, digits):
     path = tmp_path / "recipe.toml"
     path.write_text(
         f"[data]\nsource = '{digits}'\nbatch_size = 10\n\n[network]\npreset = 'softmax'\n\n"
-        "[loss]\nkind = 'cross_entropy'\n\n[optimizer]\nkind = 'adam'\nlr = 0.01\n\n[training]\nepochs = 3\n"
+        "[loss]\nkind = 'cross_entropy'\n\n[optimizer]\nkind = 'adam'\nlr = 0.01\n\n[training]\nepochs = 3\n",
+        encoding="utf-8",
     )
     return path
 

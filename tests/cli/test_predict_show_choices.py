@@ -1,3 +1,4 @@
+import gzip
 import json
 import re
 
@@ -5,6 +6,7 @@ import pytest
 from PIL import Image
 
 from treadle.data import load
+from treadle.nn import INITIALIZERS
 from treadle.recipe import CHOICES, Recipe
 
 
@@ -55,8 +57,8 @@ def test_predict_of_a_number(cli, digits, images, tmp_path):
 
 def test_predict_refuses_what_it_cannot_read(cli, run, images, tmp_path):
     Image.new("L", (30, 28)).save(tmp_path / "wide.png")
-    (tmp_path / "text.png").write_text("no image")
-    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "text.png").write_text("no image", encoding="utf-8")
+    (tmp_path / "notes.txt").write_text("no image", encoding="utf-8")
     for name, expected in [
         ("wide.png", "expected 28×28 pixels (width×height), found 30×28"),
         ("text.png", "not an image"),
@@ -82,7 +84,7 @@ def test_show(cli, recipe, tmp_path):
     code, out, err = cli("show", recipe, "--set", "network.preset=mlp")
     assert (code, err) == (0, "")
     toml, table = out.split("\nlayer ", 1)
-    (tmp_path / "shown.toml").write_text(toml)
+    (tmp_path / "shown.toml").write_text(toml, encoding="utf-8")
     assert Recipe.read(tmp_path / "shown.toml") == Recipe.read(recipe).change({"network.preset": "mlp"})
     assert re.search(r"^total +8,070$", table, re.M)
     assert not (tmp_path / "runs").exists()
@@ -106,11 +108,17 @@ def test_choices_lists_every_choice(cli):
     table = json.loads(cli("choices", "--json")[1])
     for stage, keys in CHOICES.items():
         for key, named in keys.items():
-            assert list(table[stage][key]) == list(named)
-            for name, about in table[stage][key].items():
+            assert list(table[stage]["choices"][key]) == list(named)
+            for name, about in table[stage]["choices"][key].items():
                 assert about["is"]
                 assert f"    {' '.join([name, *about['settings']])}\n      {about['is']}\n" in text
-    assert table["network"]["layers"]["linear"]["settings"] == ["units", "bias=true", "weight_init=xavier_uniform"]
+    assert table["network"]["choices"]["layers"]["linear"]["settings"] == [
+        "units",
+        "bias=true",
+        "weight_init=xavier_uniform",
+    ]
+    assert list(table["network"]["choices"]["weight_init"]) == list(INITIALIZERS)
+    assert table["saving"]["settings"] == ["checkpoint_every=1"]
 
 
 @pytest.mark.parametrize("command", ["run", "show", "predict", "choices"])
@@ -128,3 +136,41 @@ def test_version(cli):
     code, out, _ = cli("--version")
     assert code == 0
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", out)
+
+
+def write_json(path, sets, convert):
+    parts = [[convert(part.inputs.reshape(len(part), -1)).tolist(), part.targets.tolist()] for part in sets]
+    with gzip.open(path, "wt", encoding="utf-8") as file:
+        json.dump(parts, file)
+
+
+def test_predictions_do_not_depend_on_the_unit_of_the_training_pixels(cli, digits, images, tmp_path):
+    sets = load(digits).parts().values()
+    found = []
+    for name, convert in (("bytes", lambda x: x), ("shares", lambda x: x / 255)):
+        source = tmp_path / f"{name}.json.gz"
+        write_json(source, sets, convert)
+        settings = f"data.source={source}", "network.preset=softmax", "loss.kind=cross_entropy", "optimizer.lr=0.1"
+        changes = [part for setting in settings for part in ("--set", setting)]
+        code, _, err = cli("run", *changes, "--runs", tmp_path / name)
+        assert code == 0, err
+        (folder,) = (tmp_path / name).iterdir()
+        found.append(json.loads(cli("predict", folder, *images, "--json")[1]))
+    for one, other in zip(*found, strict=True):
+        assert one["prediction"] == other["prediction"]
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-4)
+
+
+def test_units_that_image_files_do_not_have_are_refused(cli, run, images):
+    about = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    about["data"].update(dtype="float32", range=[-1.0, 1.0])
+    (run / "run.json").write_text(json.dumps(about), encoding="utf-8")
+    code, _, err = cli("predict", run, *images)
+    assert code == 2
+    assert "trained on float32 images with values from -1 to 1" in " ".join(err.split())
+
+
+def test_a_preset_of_scores_needs_a_loss_that_compares_them(cli):
+    code, _, err = cli("show", "--set", "network.preset=softmax")
+    assert code == 2
+    assert "choose the loss cross_entropy" in " ".join(err.split())

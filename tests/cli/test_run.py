@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 import re
@@ -34,7 +35,7 @@ def test_text_report(cli, recipe, tmp_path, digits):
     assert "\x1b" not in out
     run = load_run(folder, load(digits))
     assert run.test()["accuracy"] == pytest.approx(accuracy, abs=1e-4)
-    assert json.loads((folder / "run.json").read_text())["test"]["accuracy"] == run.test()["accuracy"]
+    assert json.loads((folder / "run.json").read_text(encoding="utf-8"))["test"]["accuracy"] == run.test()["accuracy"]
 
 
 def test_advice_runs(cli, digits):
@@ -107,7 +108,7 @@ def test_run_and_recipe_of_a_folder_can_be_run_again(cli, recipe, tmp_path):
         (["run", "--set", "data.source=./none"], "error: './none' is no known data and no path. Known: mnist,"),
         (["run", "--set", "data.source=."], "no train-images-idx3-ubyte, with or without .gz"),
         (["run", "--set", "data.source=notes.txt"], "notes.txt: a file of this kind cannot be read"),
-        (["run", "--set", "loss.kind=cross_entropy"], "[network] and [loss] do not fit: the preset 'baseline'"),
+        (["run", "--set", "loss.kind=cross_entropy"], "line 9: [network]: the preset 'baseline'"),
         (["run", "--set", "network.layers=['linear 1']"], "layer linear1"),
         (["run", "--set", "network.layers=['flatten', 'linear 3']"], "the network gives outputs of shape (3,)"),
         (["run", "--set", "network.layers=['flatten', 'linear 1099511627776', 'linear 1']"], "GiB, and "),
@@ -125,7 +126,7 @@ def test_run_and_recipe_of_a_folder_can_be_run_again(cli, recipe, tmp_path):
     ],
 )  # fmt: skip
 def test_bad_input_ends_with_a_message_and_code_2(cli, digits, tmp_path, arguments, expected):
-    (tmp_path / "notes.txt").write_text("notes")
+    (tmp_path / "notes.txt").write_text("notes", encoding="utf-8")
     if "data.source" not in " ".join(arguments) and arguments[0] in ("run", "show"):
         arguments = [*arguments, "--set", f"data.source={digits}"]
     code, out, err = cli(*arguments)
@@ -143,9 +144,9 @@ def test_memory_is_estimated_before_allocation(cli, digits):
         "network.layers=['flatten', 'linear 1099511627776', 'linear 1']",
     ]
     _, _, err = cli("show", *arguments)
-    # (784 + 1 + 1) · 2⁴⁰ + 1 numbers of 4 bytes, and as many for the gradients
+    # (784 + 1 + 1) · 2⁴⁰ + 1 numbers of 4 bytes, and those of the largest once more in 8 while they are made
     assert f"{(784 + 1 + 1) * 2**40 + 1:,} parameters" in err
-    assert f"{(784 + 1 + 1) * 2**43 / 2**30:,.1f} GiB" in err
+    assert f"{((784 + 1 + 1) * 2**42 + 784 * 2**43) // 2**30:,}.0 GiB" in err
     assert "linear1.weight" in err
 
 
@@ -163,12 +164,12 @@ def test_damaged_data_is_named(cli, digits, tmp_path, stems):
 
 
 def test_runs_folder_that_cannot_be_made(cli, recipe, tmp_path):
-    (tmp_path / "taken").write_text("a file")
+    (tmp_path / "taken").write_text("a file", encoding="utf-8")
     code, _, err = cli("run", recipe, "--runs", tmp_path / "taken")
     assert code == 2
     assert f"error: {tmp_path / 'taken'}" in err
     assert "cannot be made: " in err
-    assert (tmp_path / "taken").read_text() == "a file"
+    assert (tmp_path / "taken").read_text(encoding="utf-8") == "a file"
 
 
 def test_folder_that_can_no_longer_be_written_is_named(cli, recipe, monkeypatch):
@@ -186,7 +187,9 @@ def test_training_that_fails_later_says_where_the_epochs_before_are(cli, digits,
     code, _, err = cli("run", "--set", f"data.source={digits}", "--set", "optimizer.lr=1e30")
     assert code == 2
     (folder,) = (tmp_path / "runs").iterdir()
-    assert err.startswith(f"the epochs before are saved in {Path('runs') / folder.name}\nerror: the loss is ")
+    assert err.startswith(
+        f"the run up to its last checkpoint is saved in {Path('runs') / folder.name}\nerror: the loss is "
+    )
     assert len(load_run(folder).history) == 1
 
 
@@ -261,7 +264,8 @@ def test_interrupt_saves_the_run(recipe, tmp_path, form):
         assert json.loads(last)["folder"] == f"runs/{folder.name}"
         steps = json.loads(last)["steps"]
     else:
-        steps = int(re.fullmatch(rf"stopped after (\d+) steps; saved in runs/{folder.name}", last)[1])
+        assert last == f"saved in runs/{folder.name}; the test set was not looked at"
+        steps = int(re.search(r"^stopped in epoch \d+ of 1000000, after (\d+) steps in all$", out, re.MULTILINE)[1])
     run = load_run(folder)
     assert run.step == steps >= 10
     assert len(run.history) >= 2
@@ -328,3 +332,23 @@ def test_every_choice_works(cli, digits, setting, name):
     if setting == "training.metrics":
         assert [metric.name for metric in run.metrics] == [name]
         assert name in end["test"]
+
+
+def test_warnings_about_the_data_are_shown(cli, tmp_path, recipe):
+    rng = np.random.default_rng(0)
+    parts = [[rng.integers(0, 256, (20, 784)).tolist(), [3] * 20] for _ in range(3)]
+    with gzip.open(tmp_path / "odd.json.gz", "wt", encoding="utf-8") as file:
+        json.dump(parts, file)
+    arguments = ["run", recipe, "--set", f"data.source={tmp_path / 'odd.json.gz'}", "--runs", tmp_path / "runs"]
+    assert "warning: train: no sample of class" in cli(*arguments)[1]
+    assert "no sample of class" in json.loads(cli(*arguments, "--json")[1].splitlines()[0])["warnings"][0]
+
+
+def test_layers_that_do_not_fit_name_the_line(cli, tmp_path):
+    path = tmp_path / "bad.toml"
+    text = "[network]\nlayers = ['linear 10']\n\n[loss]\nkind = 'cross_entropy'\n\n[optimizer]\nkind = 'sgd'\nlr = 1\n"
+    path.write_text(text, encoding="utf-8")
+    for arguments in ([], ["--set", "optimizer.lr=0.1"]):
+        code, _, err = cli("show", path, *arguments)
+        assert code == 2
+        assert f"{path}, line 2: [network]: layer linear1" in err

@@ -151,12 +151,33 @@ def test_a_learning_rate_below_0_or_not_finite_is_refused(make, lr):
         (Adam, "beta1", -0.1),
         (Adam, "beta2", 1.0),
         (Adam, "beta2", math.nan),
-        (Adam, "epsilon", -1e-8),
     ],
 )
 def test_settings_out_of_range_are_refused(make, name, value):
     with pytest.raises(ValueError, match=f"{make.__name__}: {name} must be at least 0 and below .*, found {value}"):
         make(lr=0.1, **{name: value})
+
+
+@pytest.mark.parametrize("epsilon", [0, -1e-8])
+def test_epsilon_must_be_above_0(epsilon):
+    with pytest.raises(ValueError, match=f"Adam: epsilon must be above 0 and below inf, found {epsilon}"):
+        Adam(epsilon=epsilon)
+
+
+@pytest.mark.parametrize("optimizer", [SGD, Momentum, Adam])
+def test_numpy_settings_do_not_promote(optimizer):
+    params = {"w": np.ones(3, np.float32)}
+    made = optimizer(lr=np.float64(0.1))
+    after, state = made.step(params, params, made.init(params))
+    assert after["w"].dtype == np.float32
+    assert made == optimizer(lr=0.1)
+    assert len([leaf for _, leaf in leaves(state) if np.ndim(leaf)]) == optimizer.slots
+
+
+@pytest.mark.parametrize("value", ["0.1", None, True, [0.1]])
+def test_settings_that_are_no_numbers_are_refused(value):
+    with pytest.raises(ValueError, match="SGD: lr must be a number, found"):
+        SGD(lr=value)
 
 
 @pytest.mark.parametrize("optimizer", ALL, ids=repr)

@@ -72,12 +72,14 @@ def test_stages_left_out_take_their_defaults(read):
     assert (recipe.data.source, recipe.data.batch_size, recipe.training.epochs) == ("mnist", 100, 1)
     assert isinstance(recipe.build_loss(), CrossEntropy)
     assert recipe.build_optimizer() == SGD(0.1)
-    assert repr(recipe.build_network(10)) == repr(Sequential(Flatten(), Linear(10)))
+    assert repr(recipe.build_network("0123456789", (1, 28, 28))) == repr(Sequential(Flatten(), Linear(10)))
 
 
 def test_layers_take_the_arguments_of_their_class(read):
     recipe = read(LAYERS.format("linear 10 bias=false weight_init=he_normal"))
-    assert list(recipe.build_network(10).layers.values())[3] == Linear(10, bias=False, weight_init="he_normal")
+    assert list(recipe.build_network("0123456789", (1, 28, 28)).layers.values())[3] == Linear(
+        10, bias=False, weight_init="he_normal"
+    )
 
 
 def test_byte_order_mark_is_no_error(read):
@@ -275,8 +277,8 @@ def test_refused_change(changes, expected):
 
 def test_preset_that_does_not_fit_the_loss():
     recipe = Recipe.baseline().change({"loss.kind": "cross_entropy"})
-    with pytest.raises(RecipeError, match=r"\[network\] and \[loss\] do not fit.*take the preset 'softmax'"):
-        recipe.build_network(10)
+    with pytest.raises(RecipeError, match=r"baseline\.toml, line 9: \[network\]: .*take the preset 'softmax'"):
+        recipe.build_network("0123456789", (1, 28, 28))
 
 
 # any text, any recipe
@@ -350,7 +352,7 @@ RECIPES = st.fixed_dictionaries(
         ),
         "optimizer": st.one_of(
             st.fixed_dictionaries({"kind": st.just("momentum"), "lr": numbers}, optional={"momentum": below_one}),
-            st.fixed_dictionaries({"kind": st.just("adam")}, optional={"beta1": below_one, "epsilon": numbers}),
+            st.fixed_dictionaries({"kind": st.just("adam")}, optional={"beta1": below_one, "epsilon": st.floats(1e-30, 1.0)}),
         ),
     },
     optional={
@@ -358,7 +360,7 @@ RECIPES = st.fixed_dictionaries(
             {}, optional={"source": st.text(st.characters(codec="utf-8")), "batch_size": st.integers(1), "shuffle": st.booleans()}
         ),
         "resources": st.fixed_dictionaries({}, optional={"threads": st.integers(1, 1024)}),
-        "training": st.fixed_dictionaries({}, optional={"seed": st.integers(0), "metrics": st.lists(one_of("training", "metrics"))}),
+        "training": st.fixed_dictionaries({}, optional={"seed": st.integers(0), "metrics": st.lists(one_of("training", "metrics"), unique=True)}),
         "saving": st.fixed_dictionaries({}, optional={"checkpoint_every": st.integers(1)}),
     },
 )  # fmt: skip

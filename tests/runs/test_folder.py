@@ -255,7 +255,7 @@ def test_no_run_folder(tmp_path):
         (lambda about: about.update(metrics=["os.system"]), "metrics.0: Input should be 'accuracy'"),
         (lambda about: about.update(scale={}), "recipe.toml and run.json do not fit: saved scale: unknown kind None"),
         (lambda about: about["scale"].update(offset=["a"]), "offset must be a list of finite numbers"),
-        (lambda about: about["data"].update(shape=[2, 2]), "recipe.toml and run.json do not fit: layer linear1"),
+        (lambda about: about["data"].update(shape=[2, 2]), "[network]: layer linear1"),
     ],
 )
 def test_damaged_run_json(saved, change, expected):

@@ -7,7 +7,7 @@ from threadpoolctl import threadpool_info
 
 import treadle as td
 from treadle.data import Dataset, Order, Sets
-from treadle.errors import DataError, DtypeError, LossError, ShapeError, TrainingError, TreadleError
+from treadle.errors import DataError, LossError, MemoryLimitError, ShapeError, TrainingError, TreadleError
 from treadle.nn import Flatten, Linear, Module, Parameter, ReLU, Sequential
 from treadle.tree import leaves
 
@@ -140,15 +140,15 @@ def test_parameters_that_do_not_fit_are_refused():
     sets = three_classes()
     given = NETWORK.init((4,), seed=0)
     given["linear1"]["weight"] = np.ones((9, 5), np.float32)
-    with pytest.raises(ShapeError, match=r"linear1\.weight should have shape \(4, 5\), found \(9, 5\)"):
+    with pytest.raises(ShapeError, match=r"linear1\.weight should have shape \(4, 5\) float32, found \(9, 5\) float32"):
         fit(sets, parameters=given)
     del given["linear1"]
-    with pytest.raises(ShapeError, match=r"linear1\.weight should have shape \(4, 5\), found nothing"):
+    with pytest.raises(ShapeError, match=r"linear1\.weight should have shape \(4, 5\) float32, found nothing"):
         fit(sets, parameters=given)
     more = NETWORK.init((4,), seed=0) | {"linear3": {"weight": np.ones(1, np.float32)}}
     with pytest.raises(ShapeError, match=r"linear3\.weight should have shape none, for it is unknown, found \(1,\)"):
         fit(sets, parameters=more)
-    with pytest.raises(DtypeError, match="float32 and float64"):
+    with pytest.raises(ShapeError, match=r"should have shape \(4, 5\) float32, found \(4, 5\) float64"):
         fit(sets, parameters=NETWORK.init((4,), seed=0, dtype=np.float64))
 
 
@@ -484,3 +484,55 @@ def test_the_baseline_fits_the_digit_as_a_number():
     assert found["squared_error"] == pytest.approx(found["loss"], rel=1e-5)
     nearest = np.rint(run.predict(sets.test.inputs)[:, 0])
     assert found["accuracy"] == np.mean(nearest == sets.test.targets)
+
+
+def test_an_update_that_overflows_is_refused_and_the_parameters_before_it_are_kept():
+    seen = []
+    with pytest.raises(TrainingError, match=r"the updated parameter linear1\.weight is not finite.*step 1 of"):
+        fit(three_classes(), optimizer=td.optim.SGD(1e300), on_step=lambda state, steps: seen.append(state))
+    assert not seen
+
+
+def test_the_memory_estimate_counts_what_the_optimiser_keeps(monkeypatch):
+    count = sum(leaf.size for _, leaf in leaves(NETWORK.init((4,), seed=0)))
+    largest = max(leaf.size for _, leaf in leaves(NETWORK.init((4,), seed=0)))
+    enough = 7 * 4 * count + 8 * largest  # parameters, gradients, two means; the new of all but the gradients
+    for available, refused in ((enough, False), (enough - 1, True)):
+        monkeypatch.setattr("psutil.virtual_memory", lambda a=available: type("Memory", (), {"available": a}))
+        if refused:
+            with pytest.raises(MemoryLimitError, match="with 6 copies for training"):
+                fit(three_classes(), optimizer=td.optim.Adam())
+        else:
+            fit(three_classes(), optimizer=td.optim.Adam())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"optimizer": "adam"}, "optimizer should be an optimiser such as"),
+        ({"optimizer": td.optim.Adam}, "optimizer should be an optimiser such as"),
+        ({"loss": td.losses.CrossEntropy}, "loss should be a name or a loss such as"),
+        ({"threads": 0}, "threads must be at least 1"),
+        ({"network": Sequential()}, "no parameters to train|outputs of shape"),
+        ({"network": Sequential(td.nn.ReLU())}, "no parameters to train|outputs of shape"),
+    ],
+)
+def test_what_is_no_optimiser_loss_or_network_is_refused(settings, message):
+    with pytest.raises(TreadleError, match=message):
+        fit(three_classes(), **settings)
+
+
+def test_sets_must_be_sets():
+    with pytest.raises(TreadleError, match=r"sets should be td\.data\.Sets.*found tuple"):
+        td.fit(NETWORK, (np.zeros((3, 4)), np.zeros(3)), loss="cross_entropy", optimizer=SGD)
+
+
+def test_a_single_metric_may_be_given_by_its_name():
+    assert "accuracy" in fit(three_classes(), metrics="accuracy").test()
+
+
+def test_a_run_prints_in_a_line():
+    run = fit(three_classes(), epochs=2)
+    assert repr(run).startswith("Run(Sequential(")
+    assert "epoch 2, train_loss " in repr(run)
+    assert "\n" not in repr(run)

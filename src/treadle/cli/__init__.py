@@ -13,6 +13,7 @@ from treadle.cli.predict import predict
 from treadle.cli.run import run
 from treadle.cli.show import show
 from treadle.errors import TreadleError
+from treadle.train import Interrupted
 
 app = App(
     name="treadle",
@@ -39,12 +40,15 @@ def call(arguments: Sequence[str]) -> int:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         app(list(arguments), exit_on_error=False, print_error=True)
-        sys.stdout.flush()  # here, where its errors can be told
+        if sys.stdout:  # a closed one is None
+            sys.stdout.flush()  # here, where its errors can be told
     except CycloptsError:
         return 2
     except TreadleError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except Interrupted:
+        return 130  # `run` has told where the run was saved
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

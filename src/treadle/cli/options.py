@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from treadle.data import Sets, check
 from treadle.errors import RecipeError
 from treadle.recipe import Recipe, parse_value
+
+COMMAND = os.environ.get("TREADLE_COMMAND", "treadle")  # what the user typed, where a script started us
 
 RecipeFile = Annotated[Path | None, Parameter(help="A recipe in TOML; without it, the baseline on MNIST.")]
 Changes = Annotated[
@@ -20,6 +24,11 @@ Changes = Annotated[
     ),
 ]
 Json = Annotated[bool, Parameter(name="--json", help="Print JSON and nothing else to stdout.", negative=())]
+
+
+def warnings(sets: Sets) -> list[str]:
+    """Return what is odd about the data, a line each, though training goes on."""
+    return [f"warning: {finding.where}: {finding.message}" for finding in check(sets) if finding.severity == "warning"]
 
 
 def read_recipe(path: Path | None, changes: list[str] | None) -> Recipe:

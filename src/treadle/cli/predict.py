@@ -12,6 +12,7 @@ from treadle.cli.options import Json
 from treadle.data import read_image
 from treadle.errors import DataError, RunError
 from treadle.runs import load, to_json
+from treadle.train import Run
 
 SHOWN = 3  # of the most probable classes
 
@@ -32,7 +33,10 @@ def predict(
     shape = loaded.input_shape
     if len(shape) != 3:
         raise RunError(f"{run}: was trained on rows of {shape} features, not on images")
-    outputs = loaded.predict(np.stack([read_image(path, shape) for path in images]))
+    pixels = np.stack([read_image(path, shape) for path in images])
+    outputs = loaded.predict(pixels if _bytes(run, loaded) else pixels / np.float32(255))
+    if not np.isfinite(outputs).all():
+        raise RunError(f"{run}: its predictions are not finite: the network did not learn, train again")
     classes = loaded.classes if loaded.loss.compares == "classes" else None
     results = [_result(str(path), row, classes) for path, row in zip(images, outputs, strict=True)]
     if json:
@@ -40,6 +44,19 @@ def predict(
         return
     for result in results:
         print(f"{result['image']}: {result['prediction']}{_probabilities(result)}")
+
+
+def _bytes(run: Path, loaded: Run) -> bool:
+    """Whether the training images had bytes, as image files do; otherwise they had 0 to 1."""
+    low, high = loaded.input_range
+    if loaded.input_dtype == "uint8":
+        return True
+    if low >= 0 and high <= 1:
+        return False
+    raise RunError(
+        f"{run}: was trained on {loaded.input_dtype} images with values from {low:g} to {high:g}, and image files have "
+        "0 to 255: bring them to the units of the training data and use Run.predict in Python"
+    )
 
 
 def _result(path: str, row: Any, classes: tuple[str, ...] | None) -> dict[str, Any]:

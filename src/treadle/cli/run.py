@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from treadle.cli.options import Changes, Json, RecipeFile, read_recipe
+from treadle.cli.options import COMMAND, Changes, Json, RecipeFile, read_recipe, warnings
 from treadle.nn import summary
 from treadle.recipe import Recipe
 from treadle.runs import create, save, to_json, train
@@ -32,7 +32,7 @@ def run(
     chosen = read_recipe(recipe, changes)
     report: Report = JsonReport() if json else TextReport()
     sets = chosen.load_data()
-    network = chosen.build_network(None if sets.train.classes is None else len(sets.train.classes))
+    network = chosen.build_network(sets.train.classes, sets.train.shape)
     report.start(chosen, sets, summary(network, sets.train))
     name = chosen.network.preset or "layers"
     folder = create(runs, name)
@@ -44,7 +44,7 @@ def run(
         raise
     except BaseException:
         if (folder / "run.json").exists():
-            print(f"the epochs before are saved in {folder}", file=sys.stderr)
+            print(f"the run up to its last checkpoint is saved in {folder}", file=sys.stderr)
         else:
             shutil.rmtree(folder, ignore_errors=True)  # a run that failed before it was saved leaves nothing behind
         raise
@@ -91,7 +91,11 @@ class JsonReport(Report):
     def start(self, recipe: Recipe, sets: Any, network: Any) -> None:
         """Print the recipe, the fingerprint of the data and the number of parameters."""
         self._line(
-            event="start", recipe=recipe.to_dict(), fingerprint=sets.fingerprint(), parameters=network.parameters
+            event="start",
+            recipe=recipe.to_dict(),
+            fingerprint=sets.fingerprint(),
+            warnings=warnings(sets),
+            parameters=network.parameters,
         )
 
     def epoch(self, run: Run) -> None:
@@ -122,8 +126,9 @@ class TextReport(Report):
 
     def __enter__(self) -> Report:
         if sys.stdout.isatty():
-            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-            self.progress = Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True)
+            done = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+            left = (TimeRemainingColumn(), TextColumn("left"))
+            self.progress = Progress(*done, *left, console=self.console, transient=True)
             self.task = self.progress.add_task("training", total=None)
             self.progress.start()
         return self
@@ -139,6 +144,8 @@ class TextReport(Report):
         """Print the data and the network, to look at before training."""
         self.epochs = recipe.training.epochs
         optimizer = recipe.build_optimizer()
+        for line in warnings(sets):
+            self._print(line)
         self._print(f"{sets}\n\n{network}\n\n{recipe.build_loss()}, {optimizer}, batch size {recipe.data.batch_size}\n")
 
     def step(self, state: State, steps: int) -> None:
@@ -146,7 +153,7 @@ class TextReport(Report):
         now = time.monotonic()
         if self.progress and now - self.shown > self.INTERVAL:
             self.shown = now
-            text = f"epoch {state.epoch + 1} of {self.epochs}, loss {state.loss:.4f}"
+            text = f"epoch {state.epoch + 1} of {self.epochs}, batch loss {state.loss:.4f}"
             self.progress.update(self.task, description=text, total=self.epochs * steps, completed=state.step)
 
     def epoch(self, run: Run) -> None:
@@ -163,7 +170,8 @@ class TextReport(Report):
 
     def interrupted(self, run: Run, folder: Path) -> None:
         """Print where the run was saved."""
-        self._print(f"\nstopped after {run.step} steps; saved in {folder}")
+        self._print(f"\nstopped in epoch {len(run.history) + 1} of {self.epochs}, after {run.step} steps in all")
+        self._print(f"saved in {folder}; the test set was not looked at")
 
     def end(self, recipe: Recipe, run: Run, test: dict[str, Any], folder: Path) -> None:
         """Print the test score with its intervals, and what to try next."""
@@ -173,10 +181,12 @@ class TextReport(Report):
             low, high = test[f"{metric.name}_interval"]
             self._print(f"  {metric.name} {test[metric.name]:.4f}, 95 % interval {low:.4f} to {high:.4f}")
         self._print(f"\nsaved in {folder}")
+        if len(run.input_shape) == 3:
+            self._print(f"use it: {COMMAND} predict {folder} IMAGE")
         advice = next_change(recipe)
         if advice:
             why, arguments = advice
-            self._print(f"next: {why}\n  treadle run {arguments}")
+            self._print(f"next: {why}\n  {COMMAND} run {arguments}")
 
 
 def next_change(recipe: Recipe) -> tuple[str, str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from treadle.cli.options import Changes, Json, RecipeFile, read_recipe
+from treadle.cli.options import Changes, Json, RecipeFile, read_recipe, warnings
 from treadle.nn import summary
 from treadle.runs import to_json
 from treadle.train import prepare
@@ -12,7 +12,7 @@ def show(recipe: RecipeFile = None, /, *, changes: Changes = None, json: Json = 
     """Show the network of a recipe: layers, shapes, parameters; and check that network, loss and data fit."""
     chosen = read_recipe(recipe, changes)
     sets = chosen.load_data()
-    network = chosen.build_network(None if sets.train.classes is None else len(sets.train.classes))
+    network = chosen.build_network(sets.train.classes, sets.train.shape)
     table = summary(network, sets.train)
     prepare(network, chosen.build_loss(), sets, chosen.training.seed, "float32")
     if json:
@@ -22,5 +22,7 @@ def show(recipe: RecipeFile = None, /, *, changes: Changes = None, json: Json = 
         ]
         print(to_json({"recipe": chosen.to_dict(), "layers": layers, "parameters": table.parameters}))
         return
+    for line in warnings(sets):
+        print(line)
     print(chosen.to_toml())
     print(table)

@@ -3,7 +3,7 @@
 from treadle.nn.init import INITIALIZERS
 from treadle.nn.layers import Flatten, Linear, ReLU, Sigmoid, Softmax, Tanh
 from treadle.nn.models import MODELS
-from treadle.nn.module import Module, Parameter, Sequential, snake_case
+from treadle.nn.module import Module, Parameter, Sequential, require_memory, snake_case
 from treadle.nn.summary import Summary, summary
 
 LAYERS: dict[str, type[Module]] = {
@@ -24,5 +24,6 @@ __all__ = [
     "Softmax",
     "Summary",
     "Tanh",
+    "require_memory",
     "summary",
 ]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from treadle import ops
 from treadle.errors import ShapeError
@@ -13,7 +16,7 @@ from treadle.tensor import Tensor
 from treadle.tree import Tree
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Flatten(Module):
     """All values of a sample in one row: (N, …) to (N, features).
 
@@ -30,7 +33,7 @@ class Flatten(Module):
         return (math.prod(shape),)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Linear(Module):
     """Fully connected layer: y = x W + b.
 
@@ -51,8 +54,10 @@ class Linear(Module):
     weight_init: str = "xavier_uniform"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.units, int) or isinstance(self.units, bool) or self.units < 1:
-            raise ValueError(f"Linear: units must be a positive whole number, found {self.units!r}")
+        units: Any = self.units
+        if isinstance(units, bool) or not isinstance(units, (int, np.integer)) or units < 1:
+            raise ValueError(f"Linear: units must be a positive whole number, found {units!r}")
+        object.__setattr__(self, "units", int(units))  # NumPy's whole numbers too
         if self.weight_init not in INITIALIZERS:
             raise ValueError(f"Linear: no initialiser {self.weight_init!r}; there are {', '.join(INITIALIZERS)}")
 
@@ -74,7 +79,7 @@ class Linear(Module):
         return (self.units,)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sigmoid(Module):
     """1 / (1 + e^−x) of each value."""
 
@@ -83,7 +88,7 @@ class Sigmoid(Module):
         return ops.sigmoid(x)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ReLU(Module):
     """max(x, 0) of each value."""
 
@@ -92,7 +97,7 @@ class ReLU(Module):
         return ops.relu(x)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Tanh(Module):
     """Hyperbolic tangent of each value."""
 
@@ -101,7 +106,7 @@ class Tanh(Module):
         return ops.tanh(x)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Softmax(Module):
     """e^x / Σ e^x over the last axis: scores to probabilities.
 

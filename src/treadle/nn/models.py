@@ -13,7 +13,7 @@ def baseline(outputs: int) -> Module:
     """One fully connected layer to one output: with squared error, the digit as a number.
 
     >>> baseline(1)
-    Sequential(Flatten(), Linear(units=1, bias=True, weight_init='xavier_uniform'))
+    Sequential(Flatten(), Linear(1))
     """
     if outputs != 1:
         raise ShapeError(
@@ -25,6 +25,11 @@ def baseline(outputs: int) -> Module:
 
 def softmax(outputs: int) -> Module:
     """One fully connected layer to a score for each class: with cross-entropy, softmax regression."""
+    if outputs == 1:
+        raise ShapeError(
+            "the preset 'softmax' gives a score for each class, and this loss compares one number: choose the loss "
+            "cross_entropy"
+        )
     return Sequential(Flatten(), Linear(outputs))
 
 

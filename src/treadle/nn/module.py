@@ -6,7 +6,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from typing import Any
 
 import numpy as np
@@ -91,22 +91,37 @@ class Module(ABC):
 
         return map_with_path(make, specification)
 
+    def __repr__(self) -> str:
+        """The constructor call, with what is not the default."""
+        shown = []
+        settings: dict[str, Any] = getattr(self, "__dataclass_fields__", {})
+        for field in settings.values():
+            value = getattr(self, field.name)
+            if field.default is MISSING:
+                shown.append(repr(value))
+            elif value != field.default:
+                shown.append(f"{field.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
     def __call__(self, params: Tree, x: Any) -> Tensor:
         """Compute the outputs of a tensor, or of an array outside the tape."""
         return self.forward(params, x if isinstance(x, Tensor) else Tensor(np.asarray(x)))
 
 
-def require_memory(specification: Tree, dtype: DTypeLike = np.float32) -> None:
-    """Raise MemoryLimitError where parameters and their gradients need more memory than is available."""
+def require_memory(specification: Tree, dtype: DTypeLike = np.float32, copies: int = 1) -> None:
+    """Raise MemoryLimitError where parameters, in so many copies, need more memory than is available.
+
+    The largest parameter is counted once more in float64, in which random numbers come.
+    """
     sizes = {path: parameter.size for path, parameter in leaves(specification)}
-    needed = 2 * sum(sizes.values()) * np.dtype(dtype).itemsize
+    total, largest = sum(sizes.values()), max(sizes, key=lambda path: sizes[path], default="")
+    needed = copies * total * np.dtype(dtype).itemsize + 8 * sizes.get(largest, 0)
     available = psutil.virtual_memory().available
     if needed > available:
-        largest = max(sizes, key=lambda path: sizes[path])
+        what = f"with {copies - 1} copies for training they need" if copies > 1 else "to be made they need"
         raise MemoryLimitError(
-            f"the network has {sum(sizes.values()):,} parameters; with their gradients they need {gibibytes(needed)}, "
-            f"and {gibibytes(available)} are available. The largest is {largest} with {sizes[largest]:,}: "
-            "give that layer fewer units"
+            f"the network has {total:,} parameters; {what} {gibibytes(needed)}, and {gibibytes(available)} are "
+            f"available. The largest is {largest} with {sizes[largest]:,}: give that layer fewer units"
         )
 
 
@@ -116,7 +131,8 @@ def gibibytes(size: int) -> str:
     >>> gibibytes(3 * 2**30)
     '3.0 GiB'
     """
-    return f"{size / 2**30:,.1f} GiB"
+    tenths = size * 10 // 2**30  # whole numbers, for a size may be beyond all floats
+    return f"{tenths // 10:,}.{tenths % 10} GiB"
 
 
 class Sequential(Module):

@@ -58,11 +58,11 @@ def summary(network: Module, data: Any) -> Summary:
 
     >>> import treadle as td
     >>> print(summary(td.nn.Sequential(td.nn.Flatten(), td.nn.Linear(10)), (1, 28, 28)))
-    layer     is                                                         output       parameters
-    input                                                                (1, 28, 28)
-    flatten1  Flatten()                                                  (784,)                0
-    linear1   Linear(units=10, bias=True, weight_init='xavier_uniform')  (10,)             7,850
-    total                                                                                  7,850
+    layer     is          output       parameters
+    input                 (1, 28, 28)
+    flatten1  Flatten()   (784,)                0
+    linear1   Linear(10)  (10,)             7,850
+    total                                   7,850
     """
     shape: Shape = data if isinstance(data, tuple) else data.shape
     return Summary(tuple(_rows("", network, shape)), shape, network.output_shape(shape))

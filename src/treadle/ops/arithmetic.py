@@ -64,8 +64,10 @@ def _power_base(k: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
 
 def _power_exponent(k: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
     if isinstance(a, (int, float)):  # a number stays weak in dtype
-        return g * 0.0 if a == 0 else g * y * (math.log(a) if a > 0 else math.nan)
-    zero = a == 0  # 0^b is flat in b where it is finite
+        if a == 0:
+            return k.where(b >= 0, 0.0, -g * y)
+        return g * y * (math.log(a) if a > 0 else math.nan)
+    zero = (a == 0) & (b >= 0)  # 0^b is flat in b where it is finite
     return unbroadcast(k, k.where(zero, 0.0, g * y * k.log(k.where(zero, 1.0, a))), b.shape)
 
 
@@ -161,7 +163,7 @@ def negative(x: Any) -> Tensor:
 
 
 def power(a: Any, b: Any) -> Tensor:
-    """a to the power b. Gradients: ∂a = g · b · a^(b−1), ∂b = g · a^b · log a; 0 for ∂a at b = 0 and ∂b at a = 0.
+    """a to the power b. Gradients: ∂a = g · b · a^(b−1), ∂b = g · a^b · log a; 0 for ∂a at b = 0, ∂b at a = 0 ≤ b.
 
     >>> import treadle as td
     >>> td.ops.power([1.0, 2.0, 3.0], 2).numpy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class Adam(Optimizer):
     Args:
         lr: learning rate, not negative.
         beta1, beta2: shares of the running means kept, from 0 to below 1.
-        epsilon: added to √v̂, outside the root.
+        epsilon: added to √v̂, outside the root; above 0, for a gradient that is always 0.
 
     >>> import numpy as np
     >>> optimizer = Adam(lr=0.1)
@@ -31,16 +31,17 @@ class Adam(Optimizer):
     Source: Kingma and Ba, Adam: a method for stochastic optimization, ICLR 2015.
     """
 
+    slots: ClassVar[int] = 2
     lr: float = 0.001
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        self._require("lr", self.lr, 0, math.inf)
-        self._require("beta1", self.beta1, 0, 1)
-        self._require("beta2", self.beta2, 0, 1)
-        self._require("epsilon", self.epsilon, 0, math.inf)
+        self._require("lr", 0, math.inf)
+        self._require("beta1", 0, 1)
+        self._require("beta2", 0, 1)
+        self._require("epsilon", 0, math.inf, above=True)
 
     def init(self, params: Tree) -> Tree:
         """Return means of zero and step 0."""

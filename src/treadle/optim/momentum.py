@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -31,14 +32,15 @@ class Momentum(Optimizer):
     Sutskever et al., On the importance of initialization and momentum in deep learning, ICML 2013, and PyTorch.
     """
 
+    slots: ClassVar[int] = 1
     lr: float
     momentum: float = 0.9
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        self._require("lr", self.lr, 0, math.inf)
-        self._require("momentum", self.momentum, 0, 1)
-        self._require("weight_decay", self.weight_decay, 0, math.inf)
+        self._require("lr", 0, math.inf)
+        self._require("momentum", 0, 1)
+        self._require("weight_decay", 0, math.inf)
 
     def init(self, params: Tree) -> Tree:
         """Return velocities of zero."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
 
 from treadle.tree import Tree
 
@@ -10,6 +13,7 @@ from treadle.tree import Tree
 class Optimizer(ABC):
     """An update rule: `init` makes its state, `step` gives new parameters and new state and changes nothing."""
 
+    slots: ClassVar[int] = 0  # arrays that the state keeps for each parameter, for the estimate of memory
     lr: float
 
     @abstractmethod
@@ -20,9 +24,12 @@ class Optimizer(ABC):
     def step(self, params: Tree, grads: Tree, state: Tree) -> tuple[Tree, Tree]:
         """Return the parameters and the state after one step."""
 
-    def _require(self, name: str, value: float, low: float, high: float) -> None:
-        """Raise ValueError unless low ≤ value < high."""
-        if not low <= value < high:
-            raise ValueError(
-                f"{type(self).__name__}: {name} must be at least {low:g} and below {high:g}, found {value}"
-            )
+    def _require(self, name: str, low: float, high: float, *, above: bool = False) -> None:
+        """Make a setting a plain float, weak in dtype; ValueError unless low ≤ it < high, or low < it if above."""
+        value: Any = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+            raise ValueError(f"{type(self).__name__}: {name} must be a number, found {value!r}")
+        if not low <= value < high or (above and value == low):
+            least = "above" if above else "at least"
+            raise ValueError(f"{type(self).__name__}: {name} must be {least} {low:g} and below {high:g}, found {value}")
+        object.__setattr__(self, name, float(value))

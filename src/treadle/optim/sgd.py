@@ -27,8 +27,8 @@ class SGD(Optimizer):
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        self._require("lr", self.lr, 0, math.inf)
-        self._require("weight_decay", self.weight_decay, 0, math.inf)
+        self._require("lr", 0, math.inf)
+        self._require("weight_decay", 0, math.inf)
 
     def init(self, params: Tree) -> Tree:  # noqa: ARG002
         """There is no state."""

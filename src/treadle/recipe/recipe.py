@@ -7,23 +7,23 @@ import difflib
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
 import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic_core import ErrorDetails
 from tomlkit.container import OutOfOrderTableProxy
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Table
 
 from treadle.data import Sets, load
-from treadle.errors import RecipeError, ShapeError
+from treadle.errors import MemoryLimitError, RecipeError, ShapeError, suggest
 from treadle.losses import Loss
-from treadle.nn import MODELS, Module, Sequential
+from treadle.nn import MODELS, Module, Sequential, require_memory
 from treadle.optim import Optimizer
 from treadle.recipe.stages import (
     CHOICES,
@@ -46,8 +46,8 @@ _SHOWN = 200  # characters of a wrong value at either end, in a message
 class _Source:
     """Where a recipe's values came from, for messages: a name, and the text of the file if there is one."""
 
-    name: str
-    text: str = ""
+    name: str = field(compare=False)  # recipes with the same choices are equal, wherever they came from
+    text: str = field(default="", compare=False)
 
 
 class Recipe(BaseModel):
@@ -59,6 +59,7 @@ class Recipe(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    _source: _Source = PrivateAttr(default=_Source("recipe"))
 
     data: DataStage = Field(default_factory=DataStage)
     network: NetworkStage
@@ -105,7 +106,9 @@ class Recipe(BaseModel):
     @classmethod
     def _validate(cls, values: Mapping[str, Any], source: _Source) -> Self:
         try:
-            return cls.model_validate(values)
+            recipe = cls.model_validate(values)
+            recipe._source = source
+            return recipe
         except ValidationError as error:
             details = error.errors(include_url=False)
             raise RecipeError("\n".join(_describe(detail, values, source) for detail in details)) from error
@@ -135,7 +138,10 @@ class Recipe(BaseModel):
                 known = _settings(stage, value)
                 values[stage] = section = {k: v for k, v in section.items() if k in known or f"{stage}.{k}" in changes}
             section[key] = value
-        return self._validate(values, _Source(source))
+        changed = self._validate(values, _Source(source))
+        if not any(name.startswith("network.") for name in changes):
+            changed._source = self._source  # which is where the network still stands
+        return changed
 
     def to_dict(self) -> dict[str, Any]:
         """Return the stages as plain values, defaults included, what is not set left out."""
@@ -161,18 +167,25 @@ class Recipe(BaseModel):
         """Make the optimiser."""
         return self.optimizer.build()  # type: ignore[no-any-return]
 
-    def build_network(self, classes: int | None) -> Module:
-        """Make the network for data of so many classes (None: numbers to predict).
+    def build_network(self, classes: Sequence[str] | None, shape: tuple[int, ...]) -> Module:
+        """Make the network for data of these classes (None: numbers to predict) and samples of a shape.
 
         Raises:
-            RecipeError: the preset does not fit the loss.
+            RecipeError: names the recipe and line where the layers do not fit each other, the data or the memory.
         """
-        if self.network.layers is not None:
-            return Sequential(*(parse_layer(text) for text in self.network.layers))
         try:
-            return MODELS[str(self.network.preset)](self.build_loss().outputs(classes))
-        except ShapeError as error:
-            raise RecipeError(f"[network] and [loss] do not fit: {error}") from error
+            if self.network.layers is not None:
+                network: Module = Sequential(*(parse_layer(text) for text in self.network.layers))
+            else:
+                outputs = self.build_loss().outputs(None if classes is None else len(classes))
+                network = MODELS[str(self.network.preset)](outputs)
+            network.output_shape(shape)
+            require_memory(network.parameters(shape))
+        except (ShapeError, MemoryLimitError) as error:
+            line = _line(self._source.text, ["network", "layers" if self.network.layers else "preset"])
+            place = f"{self._source.name}, line {line}" if line else self._source.name
+            raise RecipeError(f"{place}: [network]: {error}") from error
+        return network
 
 
 def _describe(detail: ErrorDetails, values: Mapping[str, Any], source: _Source) -> str:
@@ -190,10 +203,8 @@ def _describe(detail: ErrorDetails, values: Mapping[str, Any], source: _Source) 
     match detail["type"]:
         case "extra_forbidden":
             known = _known_keys(path[:-1], values)
-            near = difflib.get_close_matches(str(path[-1]), known, n=1)
             what = f"key {path[-1]!r} in {stage}" if len(path) > 1 else f"stage {stage}"
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            return f"{place}: unknown {what}: {hint}there are {', '.join(known)}"
+            return f"{place}: unknown {what}: {suggest(path[-1], known)}"
         case "missing":
             if len(path) > 1:
                 return f"{place}: {stage} needs a value for {path[-1]}"
@@ -204,10 +215,7 @@ def _describe(detail: ErrorDetails, values: Mapping[str, Any], source: _Source) 
         case "literal_error" | "union_tag_invalid":
             key = path[1]
             found = detail["input"].get("kind") if detail["type"] == "union_tag_invalid" else detail["input"]
-            choices = list(CHOICES[str(path[0])][str(key)])
-            near = difflib.get_close_matches(found, choices, n=1) if isinstance(found, str) else []
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            return f"{place}: {path[0]}.{key} is {_shown(found)}: {hint}there are {', '.join(choices)}"
+            return f"{place}: {path[0]}.{key} is {_shown(found)}: {suggest(found, CHOICES[str(path[0])][str(key)])}"
         case "value_error":
             return f"{place}: {name}: {_cut(str(detail['ctx']['error']))}"
         case "model_type" | "model_attributes_type":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 import shlex
 import tomllib
@@ -20,10 +19,12 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     create_model,
+    field_validator,
     model_validator,
 )
 
 from treadle.data import SCALES, SOURCES
+from treadle.errors import suggest
 from treadle.losses import LOSSES
 from treadle.metrics import METRICS
 from treadle.nn import LAYERS, MODELS, Module
@@ -133,6 +134,13 @@ class TrainingStage(Stage):
     seed: int = Field(default=0, ge=0)
     metrics: list[_names("training", "metrics")] | None = None  # type: ignore[valid-type]
 
+    @field_validator("metrics")
+    @classmethod
+    def _each_once(cls, metrics: list[str] | None) -> list[str] | None:
+        if metrics and len(set(metrics)) < len(metrics):
+            raise ValueError(f"a metric is named twice: {', '.join(metrics)}")
+        return metrics
+
 
 class SavingStage(Stage):
     """How often the run folder is written, in epochs; it is always written at the end."""
@@ -151,16 +159,14 @@ def parse_layer(text: str) -> Module:
         ValueError: no layer has that name, or its arguments are wrong.
 
     >>> parse_layer("linear 10 weight_init=he_normal")
-    Linear(units=10, bias=True, weight_init='he_normal')
+    Linear(10, weight_init='he_normal')
     """
     try:
         name, *parts = shlex.split(text) or [""]
     except ValueError as error:
         raise ValueError(f"layer {text!r}: {error}") from error
     if name not in LAYERS:
-        near = difflib.get_close_matches(name, LAYERS, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"no layer is called {name!r}: {hint}there are {', '.join(LAYERS)}")
+        raise ValueError(f"no layer is called {name!r}: {suggest(name, LAYERS)}")
     takes = f"it takes {' '.join(settings(LAYERS[name])) or 'no arguments'}"
     named: dict[str, Any] = {}
     for key, _, value in (part.partition("=") for part in parts if "=" in part):

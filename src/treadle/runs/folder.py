@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
@@ -45,6 +45,8 @@ class _Data(BaseModel):
     name: str
     fingerprint: str
     shape: list[PositiveInt]
+    dtype: str
+    range: list[float] = Field(min_length=2, max_length=2)
     classes: list[str] | None
 
 
@@ -92,7 +94,9 @@ def save(folder: Path, recipe: Recipe, run: Run, test: Mapping[str, Any] | None 
         "data": {
             "name": sets.name,
             "fingerprint": sets.fingerprint(),
-            "shape": list(sets.train.shape),
+            "shape": list(run.input_shape),
+            "dtype": run.input_dtype,
+            "range": list(run.input_range),
             "classes": None if classes is None else list(classes),
         },
         "scale": run.scale.to_dict(),
@@ -165,8 +169,7 @@ def load(folder: str | Path, sets: Sets | None = None) -> Run:
     classes, shape = None if data.classes is None else tuple(data.classes), tuple(data.shape)
     try:
         scale = scale_from_dict(about.scale)
-        network = recipe.build_network(None if classes is None else len(classes))
-        network.output_shape(shape)
+        network = recipe.build_network(classes, shape)
     except TreadleError as error:
         raise RunError(f"{folder}: recipe.toml and run.json do not fit: {error}") from error
     params, dtype = _read_weights(folder, about.weights_sha256, network, shape)
@@ -182,6 +185,8 @@ def load(folder: str | Path, sets: Sets | None = None) -> Run:
         input_shape=shape,
         classes=classes,
         threads=recipe.resources.threads,
+        input_dtype=data.dtype,
+        input_range=(data.range[0], data.range[1]),
         sets=sets,
         history=about.history,
         step=about.steps,

@@ -38,10 +38,9 @@ def train(
         if on_epoch:
             on_epoch(run)
 
-    classes = sets.train.classes
     try:
         run = fit(
-            recipe.build_network(None if classes is None else len(classes)),
+            recipe.build_network(sets.train.classes, sets.train.shape),
             sets,
             loss=recipe.build_loss(),
             optimizer=recipe.build_optimizer(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +12,10 @@ from numpy.typing import DTypeLike
 from threadpoolctl import threadpool_limits
 
 from treadle.data import SCALES, Dataset, Order, Sets, batches, require_valid
-from treadle.errors import LossError, ShapeError, TreadleError
+from treadle.errors import LossError, ShapeError, TreadleError, suggest
 from treadle.losses import LOSSES, Loss
 from treadle.metrics import METRICS, Metric
-from treadle.nn import MODELS, Module
+from treadle.nn import MODELS, Module, require_memory
 from treadle.optim import Optimizer
 from treadle.tensor import Tensor
 from treadle.train.loop import State, evaluate, outputs_of, train_epoch
@@ -25,10 +24,11 @@ from treadle.tree import Tree, leaves, tree_map
 T = TypeVar("T")
 
 
-@dataclass
+@dataclass(repr=False)
 class Run:
     """A trained network with what is needed to judge and to use it.
 
+    `input_dtype` and `input_range` tell the units of the training inputs, before scaling.
     `history` holds a dict for each epoch: epoch, train_loss (mean over the batches while they were trained on),
     validation_loss, validation_<metric>, and seconds of training without evaluation.
     """
@@ -43,9 +43,19 @@ class Run:
     input_shape: tuple[int, ...]
     classes: tuple[str, ...] | None = None
     threads: int = 1
+    input_dtype: str = "float32"
+    input_range: tuple[float, float] = (0.0, 1.0)
     sets: Sets | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     step: int = 0
+
+    def __repr__(self) -> str:
+        last = (
+            ", ".join(f"{name} {value:.4g}" for name, value in self.history[-1].items())
+            if self.history
+            else "untrained"
+        )
+        return f"Run({self.network}, {self.loss}, {self.step} steps; {last})"
 
     def test(self) -> dict[str, Any]:
         """Return loss and metrics on the test set, each metric with its 95 % interval as <metric>_interval.
@@ -70,7 +80,8 @@ class Run:
         if samples.shape[1:] != self.input_shape:
             wanted = ", ".join(map(str, self.input_shape))
             raise ShapeError(f"samples to predict should have shape (N, {wanted}), found {samples.shape}")
-        outputs = outputs_of(self.network, self.parameters, samples, self.scale, self.dtype)
+        with threadpool_limits(limits=self.threads):
+            outputs = outputs_of(self.network, self.parameters, samples, self.scale, self.dtype)
         return self.loss.predict(Tensor(outputs)).numpy()
 
 
@@ -96,21 +107,23 @@ def score(run: Run, data: Dataset) -> dict[str, Any]:
 def choose(kind: str, choices: Mapping[str, T], name: str) -> T:
     """Return the choice of that name, or raise TreadleError with the nearest name and all there are."""
     if name not in choices:
-        near = difflib.get_close_matches(name, choices, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise TreadleError(f"no {kind} is called {name!r}: {hint}there are {', '.join(choices)}")
+        raise TreadleError(f"no {kind} is called {name!r}: {suggest(name, choices)}")
     return choices[name]
 
 
 def prepare(
-    network: Module | str, loss: Loss | str, sets: Sets, seed: int, dtype: DTypeLike
+    network: Module | str, loss: Loss | str, sets: Sets, seed: int, dtype: DTypeLike, copies: int = 1
 ) -> tuple[Module, Loss, Tree]:
     """Resolve names, check shapes, memory and the loss on one sample, and return network, loss and parameters.
+
+    `copies` is how many times training will hold the parameters: themselves, gradients, the optimiser's state.
 
     Raises:
         ShapeError, MemoryLimitError, LossError, TreadleError: what does not fit, before any training.
     """
     loss = choose("loss", LOSSES, loss)() if isinstance(loss, str) else loss
+    if not isinstance(loss, Loss):
+        raise TreadleError(f"loss should be a name or a loss such as td.losses.CrossEntropy(), found {loss!r}")
     train = sets.train
     needed = loss.outputs(len(train.classes) if train.classes is not None else None)
     if isinstance(network, str):
@@ -122,6 +135,10 @@ def prepare(
             f"the network gives outputs of shape {found}, and {type(loss).__name__} needs ({needed},), {kind}: "
             f"give the last layer {needed} unit{'s' if needed > 1 else ''}, or choose another loss"
         )
+    specification = network.parameters(train.shape)
+    if not any(True for _ in leaves(specification)):
+        raise ShapeError("the network has no parameters to train: add a layer that has some, such as Linear")
+    require_memory(specification, dtype, copies)
     params = network.init(train.shape, seed=seed, dtype=dtype)
     sample = train[:1]
     tracked = tree_map(lambda leaf: Tensor(leaf, requires_grad=True), params)
@@ -158,7 +175,7 @@ def fit(
         batch_size: samples in a step; the last batch of an epoch may be smaller.
         epochs: passes over the training set.
         seed: of the initial parameters and of the order of samples.
-        scale: name of the scaling, fitted on the training set alone.
+        scale: name of the scaling, fitted on the training set alone; minmax, to 0..1, unless told otherwise.
         shuffle: a new order of the samples in each epoch; otherwise the order of the data.
         metrics: names; accuracy for classes and squared_error for numbers where none are given.
         dtype: float32 or float64.
@@ -183,6 +200,10 @@ def fit(
     >>> run.predict(np.array([[2.0]])).round(3).tolist()
     [[7.0]]
     """
+    if not isinstance(sets, Sets):
+        raise TreadleError(
+            f"sets should be td.data.Sets(train, validation, test, name, origin), found {type(sets).__name__}"
+        )
     require_valid(sets)
     for name, number, least in (
         ("batch_size", batch_size, 1),
@@ -192,9 +213,20 @@ def fit(
     ):
         if number < least:
             raise TreadleError(f"{name} must be at least {least}, found {number}")
+    if not isinstance(optimizer, Optimizer):
+        raise TreadleError(f"optimizer should be an optimiser such as td.optim.SGD(lr=0.1), found {optimizer!r}")
+    if isinstance(metrics, str):
+        metrics = [metrics]
     names = metrics if metrics is not None else ["squared_error" if sets.train.classes is None else "accuracy"]
     chosen = tuple(choose("metric", METRICS, name) for name in names)
-    network, loss, params = prepare(network, loss, sets, seed, dtype)
+    network, loss, params = prepare(
+        network,
+        loss,
+        sets,
+        seed,
+        dtype,
+        copies=3 + 2 * optimizer.slots,  # the update is pure: new beside old
+    )
     _require_metrics(chosen, loss, sets.train.classes)
     fitted = choose("scaling", SCALES, scale)().fit(sets.train.inputs)
     if parameters is not None:
@@ -213,6 +245,8 @@ def fit(
         input_shape=sets.train.shape,
         classes=sets.train.classes,
         threads=threads,
+        input_dtype=str(sets.train.inputs.dtype),
+        input_range=(float(sets.train.inputs.min()), float(sets.train.inputs.max())),
         sets=sets,
     )
     order = Order(len(sets.train), seed, shuffle)
@@ -238,14 +272,16 @@ def fit(
                 run.history.append({**record, "seconds": seconds})
                 if on_epoch:
                     on_epoch(run)
-    except KeyboardInterrupt as error:
+    except KeyboardInterrupt:
         run.parameters, run.step = state.params, state.step
-        raise Interrupted(run) from error
+        raise Interrupted(run) from None
     return run
 
 
 def _require_same_form(made: Tree, given: Tree) -> None:
-    wanted, found = ({path: np.shape(leaf) for path, leaf in leaves(tree)} for tree in (made, given))
+    wanted, found = (
+        {path: f"{np.shape(leaf)} {np.asarray(leaf).dtype}" for path, leaf in leaves(tree)} for tree in (made, given)
+    )
     for path in wanted | found:
         if wanted.get(path) != found.get(path):
             raise ShapeError(

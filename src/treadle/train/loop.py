@@ -44,7 +44,7 @@ def train_epoch(
     """Take one step for each batch, changing `state`, and return the mean loss over the samples seen.
 
     Raises:
-        TrainingError: the loss or a gradient is not finite; the parameters are those before that step.
+        TrainingError: the loss, a gradient or an updated parameter is not finite; `state` is that before the step.
     """
     objective = value_and_grad(lambda params, x, y: loss(network(params, Tensor(x)), y))
     total, samples = 0.0, 0
@@ -54,15 +54,24 @@ def train_epoch(
         state.loss = float(value)
         if not math.isfinite(state.loss):
             raise _stopped(f"the loss is {state.loss}", state)
-        for path, gradient in leaves(grads):
-            if not np.isfinite(gradient).all():
-                raise _stopped(f"the gradient of {path} is not finite, with a loss of {state.loss:.6g},", state)
-        state.params, state.optimizer = optimizer.step(state.params, grads, state.optimizer)
+        params, optimizer_state = optimizer.step(state.params, grads, state.optimizer)
+        if not all(np.isfinite(leaf).all() for _, leaf in leaves(params)):
+            raise _stopped(_not_finite(grads, params, state.loss), state)
+        state.params, state.optimizer = params, optimizer_state
         state.step += 1
         total += state.loss * len(batch.targets)
         samples += len(batch.targets)
         on_step(state)
     return total / samples
+
+
+def _not_finite(grads: Tree, params: Tree, loss: float) -> str:
+    """Name the first gradient that is not finite, or where all are, the first parameter after the update."""
+    for kind, tree in (("gradient of", grads), ("updated parameter", params)):
+        for path, leaf in leaves(tree):
+            if not np.isfinite(leaf).all():
+                return f"the {kind} {path} is not finite, with a loss of {loss:.6g},"
+    raise AssertionError("all are finite")
 
 
 def _stopped(reason: str, state: State) -> TrainingError:

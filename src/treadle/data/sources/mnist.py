@@ -11,8 +11,8 @@ PACKED = Path(__file__).with_name("mnist.xz")
 SHA256 = "69bd15132a70501a55ccc9cf0d3ffb3de973edb9ec353720cf437f8d199393c7"
 _TRAIN, _TEST, _SIDE = 60_000, 10_000, 28
 _ORIGIN = (
-    "MNIST by Yann LeCun, Corinna Cortes and Christopher J.C. Burges, http://yann.lecun.com/exdb/mnist/; "
-    "validation: the last 10000 of the 60000 published training images"
+    "published by LeCun, Cortes and Burges, http://yann.lecun.com/exdb/mnist/\n"
+    "validation: the last 10,000 of the 60,000 published training images"
 )
 
 
