@@ -198,9 +198,9 @@ def setup(needs: str, way: str) -> None:
 
 def hand_over(module: str, arguments: list[str]) -> int:
     """Run the module in the environment, as this process where the system can, and return its exit code."""
-    # Hints that the command prints shall be what can be typed here.
-    started_as = f"{Path(sys.executable).name} {Path(sys.argv[0])}"
-    env = {**os.environ, "VIRTUAL_ENV": str(VENV), "TREADLE_COMMAND": started_as}
+    env = {**os.environ, "VIRTUAL_ENV": str(VENV)}
+    if module == "treadle":  # hints that the command prints shall be what can be typed here
+        env["TREADLE_COMMAND"] = f"{Path(sys.executable).name} {Path(sys.argv[0])}"
     env["PATH"] = str(environment_python().parent) + os.pathsep + env.get("PATH", os.defpath)
     # -P: a file of the user's beside the command, such as random.py, is not taken for a module.
     command = [str(environment_python()), "-P", "-m", module, *arguments]
