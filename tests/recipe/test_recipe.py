@@ -301,7 +301,7 @@ FRAGMENTS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.one_of(st.text(), st.lists(FRAGMENTS).map("\n".join), st.lists(st.one_of(FRAGMENTS, st.text())).map("\n".join))
 )
@@ -313,7 +313,7 @@ def test_any_text_is_a_recipe_or_refused(text):
         assert all(1 <= line <= text.count("\n") + 1 for line in lines)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.dictionaries(st.sampled_from([*CHOICES, "x"]), st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary()),
     lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["kind", "lr", "layers", "preset", "y"]), inner),
@@ -366,7 +366,7 @@ RECIPES = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(RECIPES)
 def test_any_recipe_survives_toml(values):
     recipe = Recipe.model_validate(values)
