@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,33 +54,33 @@ def run(
     report.end(chosen, finished, test, folder)
 
 
-class Report:
+class Report(ABC):
     """What a run tells while it goes on."""
 
     def __enter__(self) -> Report:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, *error: object) -> None:  # noqa: B027 - nothing, unless overridden
         """End what is shown while training goes on."""
 
+    @abstractmethod
     def start(self, recipe: Recipe, sets: Any, network: Any) -> None:
         """Tell what will be trained, before it is."""
-        raise NotImplementedError
 
-    def step(self, state: State, steps: int) -> None:
+    def step(self, state: State, steps: int) -> None:  # noqa: B027 - nothing, unless overridden
         """Tell how far training has come."""
 
+    @abstractmethod
     def epoch(self, run: Run) -> None:
         """Tell the figures of the epoch that ended."""
-        raise NotImplementedError
 
+    @abstractmethod
     def interrupted(self, run: Run, folder: Path) -> None:
         """Tell where the run was saved."""
-        raise NotImplementedError
 
+    @abstractmethod
     def end(self, recipe: Recipe, run: Run, test: dict[str, Any], folder: Path) -> None:
         """Tell the test score."""
-        raise NotImplementedError
 
 
 class JsonReport(Report):
