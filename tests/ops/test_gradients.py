@@ -117,3 +117,12 @@ def test_inputs_stay_as_they_were(case):
         gradients(case, case.inputs, None)
     for x, copy in zip(case.inputs, before, strict=True):
         np.testing.assert_array_equal(x, copy)
+
+
+@pytest.mark.parametrize("base", [0.0, np.zeros(3)], ids=["number", "array"])
+def test_a_power_of_0_falls_without_bound_at_negative_exponents(base):
+    # 0^b is 0 for b > 0, and ∞ below 0, where PyTorch has the gradient −∞ too; at b ≥ 0 it is 0 by convention
+    exponents = td.tensor([2.0, 0.0, -1.0], requires_grad=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        td.ops.power(base, exponents).sum().backward()
+    assert exponents.grad.tolist() == [0.0, 0.0, -np.inf]

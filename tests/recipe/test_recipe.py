@@ -373,3 +373,8 @@ def test_any_recipe_survives_toml(values):
     again = Recipe._parse(recipe.to_toml(), "again.toml")
     assert again == recipe
     assert again.to_dict() == recipe.to_dict()
+
+
+def test_a_metric_named_twice_is_refused():
+    with pytest.raises(RecipeError, match="a metric is named twice: accuracy, accuracy"):
+        Recipe.baseline().change({"training.metrics": ["accuracy", "accuracy"]})

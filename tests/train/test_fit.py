@@ -513,13 +513,17 @@ def test_the_memory_estimate_counts_what_the_optimiser_keeps(monkeypatch):
         ({"optimizer": td.optim.Adam}, "optimizer should be an optimiser such as"),
         ({"loss": td.losses.CrossEntropy}, "loss should be a name or a loss such as"),
         ({"threads": 0}, "threads must be at least 1"),
-        ({"network": Sequential()}, "no parameters to train|outputs of shape"),
-        ({"network": Sequential(td.nn.ReLU())}, "no parameters to train|outputs of shape"),
     ],
 )
 def test_what_is_no_optimiser_loss_or_network_is_refused(settings, message):
     with pytest.raises(TreadleError, match=message):
         fit(three_classes(), **settings)
+
+
+def test_a_network_without_parameters_has_nothing_to_train():
+    rows = Dataset(np.eye(3), np.arange(3), ("a", "b", "c"), "rows")
+    with pytest.raises(ShapeError, match="no parameters to train: add a layer"):
+        fit(Sets(rows, rows, rows, "rows", "made up"), Sequential(ReLU()))
 
 
 def test_sets_must_be_sets():

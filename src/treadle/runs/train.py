@@ -57,5 +57,6 @@ def train(
     except Interrupted as interrupted:
         save(folder, recipe, interrupted.run)
         raise
-    save(folder, recipe, run)
+    if len(run.history) % recipe.saving.checkpoint_every:
+        save(folder, recipe, run)
     return run
