@@ -1,4 +1,11 @@
-"""One peer in a process of its own: reads requests and writes replies, a JSON line each, on its standard streams."""
+"""One peer in a process of its own: reads requests and writes replies, a JSON line each, on its standard streams.
+
+Requests, by what is under `do`:
+
+build   peer, setting, data (folder), samples (0 for all): makes a trainer in place of the one before
+train   epochs, seed: seconds and loss
+finish  accuracy, peak memory, versions
+"""
 
 from __future__ import annotations
 
@@ -15,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from peers import PEERS
-from setting import Data, Setting
+from setting import Absent, Data, Setting
 
 
 def main() -> int:
@@ -27,28 +34,23 @@ def main() -> int:
         replies.write(json.dumps(message) + "\n")
         replies.flush()
 
-    begin = json.loads(sys.stdin.readline())
-    setting = Setting(**begin["setting"])
+    trainer: Any = None
+    distributions: tuple[str, ...] = ()
     try:
-        pin(setting.threads)
-        imports, distributions = PEERS[begin["peer"]]
-        missing = [name for name in imports if importlib.util.find_spec(name) is None]
-        if missing:
-            reply({"absent": f"not installed: {', '.join(missing)}"})
-            return 0
-        peer = importlib.import_module(f"peers.{begin['peer']}")
-        if setting.model not in peer.MODELS:
-            reply({"absent": f"{setting.model} is not written for this peer"})
-            return 0
-        data = Data.load(Path(begin["data"]))
-        begun = time.perf_counter()
-        trainer = peer.MODELS[setting.model](setting, data)
-        reply({"ready": True, "build_seconds": time.perf_counter() - begun})
         for line in sys.stdin:
             request = json.loads(line)
-            if request["do"] == "train":
-                measured = trainer.train(request["epochs"], request["seed"])
-                reply(measured.__dict__)
+            if request["do"] == "build":
+                trainer = None
+                distributions = PEERS[request["peer"]].distributions
+                try:
+                    begun = time.perf_counter()
+                    trainer = build(**{key: value for key, value in request.items() if key != "do"})
+                    seconds = time.perf_counter() - begun
+                    reply({"ready": True, "build_seconds": seconds, "parameters": trainer.parameters})
+                except Absent as reason:
+                    reply({"absent": str(reason)})
+            elif request["do"] == "train":
+                reply(trainer.train(request["epochs"], request["seed"]).__dict__)
             else:
                 reply(
                     {
@@ -62,6 +64,18 @@ def main() -> int:
         reply({"error": traceback.format_exc()})
         return 1
     return 0
+
+
+def build(peer: str, setting: dict[str, Any], data: str, samples: int) -> Any:
+    """Return the trainer of a peer, or raise Absent."""
+    made = Setting(**setting)
+    pin(made.threads)
+    missing = [name for name in PEERS[peer].imports if importlib.util.find_spec(name) is None]
+    if missing:
+        raise Absent(f"not installed: {', '.join(missing)}")
+    module = importlib.import_module(f"peers.{PEERS[peer].module}")
+    loaded = Data.load(Path(data))
+    return module.Trainer(made, loaded.first(samples) if samples else loaded, PEERS[peer].variant)
 
 
 def pin(threads: int) -> None:

@@ -197,8 +197,8 @@ class Ends(td.nn.Module):
     def output_shape(self, shape):
         return td.nn.Linear(10).output_shape(shape)
 
-    def forward(self, params, x):
-        return td.ops.softmax(td.nn.Linear(10).forward(params["linear"], x), axis=1)
+    def forward(self, params, x, mode):
+        return td.ops.softmax(td.nn.Linear(10).forward(params["linear"], x, mode), axis=1)
 
 
 @pytest.mark.parametrize("network", [td.nn.Sequential(td.nn.Linear(10), td.nn.Softmax()), Ends()])

@@ -1,15 +1,31 @@
-"""One module a peer. Each has MODELS, from the name of a model to a class with
+"""The peers. Each module of this package has a class `Trainer` with
 
-__init__(setting, data)
+__init__(setting, data, variant)  raises Absent where this peer cannot train the model
+parameters: int                   how many numbers are trained
 train(epochs, seed) -> Epochs     time of the training alone: shuffling and steps, no evaluation
 accuracy() -> float               on the test set
 """
 
-# name of the module here: (names to import, names of the distributions)
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A way to train: a module here, what it imports and where its version is found, and the variant of it."""
+
+    module: str
+    imports: tuple[str, ...]
+    distributions: tuple[str, ...]
+    variant: str = ""
+
+
 PEERS = {
-    "treadle": (["treadle"], ["numpy"]),
-    "torch": (["torch"], ["torch"]),
-    "keras": (["keras", "tensorflow"], ["keras", "tensorflow"]),
-    "jax": (["jax"], ["jax", "jaxlib"]),
-    "sklearn": (["sklearn"], ["scikit-learn"]),
+    "treadle": Peer("treadle", ("treadle",), ("numpy",)),
+    "torch": Peer("torch", ("torch",), ("torch",)),
+    "torch_channels_last": Peer("torch", ("torch",), ("torch",), "channels_last"),
+    "torch_compile": Peer("torch", ("torch",), ("torch",), "compile"),
+    "keras": Peer("keras", ("keras", "tensorflow"), ("keras", "tensorflow")),
+    "jax": Peer("jax", ("jax",), ("jax", "jaxlib")),
+    "jax_im2col": Peer("jax", ("jax",), ("jax", "jaxlib"), "im2col"),
+    "sklearn": Peer("sklearn", ("sklearn",), ("scikit-learn",)),
 }

@@ -3,21 +3,26 @@
 import time
 
 import numpy as np
-from setting import Data, Epochs, Setting, scaled
+from setting import Absent, Data, Epochs, Setting, scaled
 from sklearn.neural_network import MLPClassifier
 
 
-class Mlp:
+class Trainer:
     """The model as MLPClassifier."""
 
-    def __init__(self, setting: Setting, data: Data) -> None:
+    def __init__(self, setting: Setting, data: Data, variant: str) -> None:  # noqa: ARG002 there is one way
+        if setting.convolutional:
+            raise Absent("scikit-learn has no convolution")
         self.inputs, self.labels = scaled(data.train_images), data.train_labels
-        self.test = scaled(data.test_images), data.test_labels
+        self.test = data.test_images, data.test_labels
         self.classes = np.arange(10)
+        units = [layer.units for layer in setting.layers if hasattr(layer, "units")]
+        sizes = [self.inputs.shape[1], *units]
+        self.parameters = sum((a + 1) * b for a, b in zip(sizes, units, strict=False))
         self.model = MLPClassifier(
-            hidden_layer_sizes=(100,),
+            hidden_layer_sizes=tuple(units[:-1]),
             activation="relu",
-            solver="sgd",
+            solver=setting.optimizer,
             learning_rate_init=setting.learning_rate,
             momentum=0,
             nesterovs_momentum=False,
@@ -35,7 +40,5 @@ class Mlp:
 
     def accuracy(self) -> float:
         """Return the accuracy on the test set."""
-        return float(self.model.score(*self.test))
-
-
-MODELS = {"mlp": Mlp}
+        images, labels = self.test
+        return float(self.model.score(scaled(images), labels))

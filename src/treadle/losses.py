@@ -51,7 +51,7 @@ def _same_shape(name: str, outputs: Tensor, targets: Array) -> None:
     if outputs.shape != targets.shape:
         hint = ""
         if outputs.ndim == 2 and outputs.shape[1] == 1 and targets.shape == outputs.shape[:1]:
-            n = len(targets)
+            n = targets.shape[0]
             hint = f": broadcasting would compare every prediction with every target ({n}×{n}); write targets[:, None]"
         raise LossError(f"{name}: predictions have shape {outputs.shape}, targets {targets.shape}{hint}")
 
@@ -126,9 +126,10 @@ class CrossEntropy(Loss):
         """Return the mean cross-entropy of outputs (N, C) and labels (N,) or one-hot rows (N, C)."""
         labels = _labels(outputs, targets)
         if self.from_probabilities:
-            _require_probabilities(outputs)
+            if isinstance(outputs.data, np.ndarray):
+                _require_probabilities(outputs)
             with np.errstate(divide="ignore"):  # the logarithm of 0 is meant: the loss is infinite
-                return -ops.mean(ops.log(outputs[np.arange(len(labels)), labels]))
+                return -ops.mean(ops.log(outputs[np.arange(labels.shape[0]), labels]))
         if _made_by(outputs) == "softmax":
             raise LossError(_softmax_twice(outputs.shape[1]))
         return ops.mean(ops.cross_entropy(outputs, labels))
@@ -154,8 +155,11 @@ def _softmax_twice(classes: int) -> str:
     )
 
 
-def _labels(outputs: Tensor, targets: Array) -> Array:
-    """Check targets against outputs (N, C) and return them as integer labels (N,)."""
+def _labels(outputs: Tensor, targets: Any) -> Any:
+    """Check targets against outputs (N, C) and return them as integer labels (N,).
+
+    What stands for an array while a training step is recorded has a shape and a dtype, but no values to check.
+    """
     if outputs.ndim != 2:
         raise LossError(f"cross-entropy: expected scores of shape (N, classes), found {outputs.shape}")
     count, classes = outputs.shape
@@ -164,8 +168,12 @@ def _labels(outputs: Tensor, targets: Array) -> Array:
             "cross-entropy compares a score for each class, and the network has 1 output: give the last layer as "
             "many units as there are classes"
         )
-    targets = np.asarray(targets)
+    targets = targets.data if isinstance(targets, Value) else targets
+    known = isinstance(targets, np.ndarray) or not hasattr(targets, "shape")
+    targets = np.asarray(targets) if known else targets
     if targets.shape == outputs.shape:
+        if not known:
+            raise LossError("cross-entropy: one-hot targets cannot be recorded in a training step: give labels (N,)")
         if not (((targets == 0) | (targets == 1)).all() and (targets.sum(axis=1) == 1).all()):
             row = int(np.argmax((targets.sum(axis=1) != 1) | ((targets != 0) & (targets != 1)).any(axis=1)))
             raise LossError(f"cross-entropy: row {row} of the targets is not one-hot: {targets[row].tolist()}")
@@ -176,7 +184,7 @@ def _labels(outputs: Tensor, targets: Array) -> Array:
         )
     if targets.dtype.kind not in "iu":
         raise LossError(f"cross-entropy: labels must be integers, found {targets.dtype}")
-    if count and not (targets.min() >= 0 and targets.max() < classes):
+    if known and count and not (targets.min() >= 0 and targets.max() < classes):
         row = int(np.argmax((targets < 0) | (targets >= classes)))
         raise LossError(f"cross-entropy: row {row} has label {targets[row]}, expected 0 to {classes - 1}")
     return targets

@@ -14,7 +14,7 @@ class Scale(Module):
     def parameters(self, shape):
         return {"factor": Parameter(shape)}
 
-    def forward(self, params, x):
+    def forward(self, params, x, mode):
         return x * params["factor"]
 
 
@@ -30,8 +30,8 @@ class Residual(Module):
     def parameters(self, shape):
         return {"inner": self.inner.parameters(shape), "scale": Parameter(shape)}
 
-    def forward(self, params, x):
-        return x * params["scale"] + self.inner.forward(params["inner"], x)
+    def forward(self, params, x, mode):
+        return x * params["scale"] + self.inner.forward(params["inner"], x, mode.child("inner"))
 
 
 def test_layers_are_named_by_class_and_place():

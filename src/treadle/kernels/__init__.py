@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
 
 from treadle.kernels import reference
 
-__all__ = ["active", "reference", "use"]
+__all__ = ["active", "aligned_empty", "batch_array", "fastest", "reference", "use", "with_threads"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+ALIGNMENT = 64  # bytes: a line of the cache, and the widest vector
 
 _active: ContextVar[Any] = ContextVar("kernels", default=reference)
 
@@ -32,3 +41,58 @@ def use(kernels: Any) -> Iterator[None]:
         yield
     finally:
         _active.reset(token)
+
+
+@cache
+def fastest() -> Any:
+    """Return the fastest kernels that this machine can run: those compiled by Numba, or else `reference`.
+
+    Warns once where Numba is missing or does not work.
+    """
+    try:
+        from treadle.kernels import cpu
+    except ImportError as error:
+        warnings.warn(
+            f"training runs on plain NumPy, several times slower: the compiled kernels need Numba ({error})",
+            stacklevel=2,
+        )
+        return reference
+    return cpu
+
+
+@contextmanager
+def with_threads(threads: int) -> Iterator[None]:
+    """Let the active kernels run on so many threads inside the `with` block, and everything else of NumPy's on one.
+
+    BLAS would keep threads of its own busy beside those of the kernels, and give other bits for other numbers.
+    """
+    with threadpool_limits(limits=1), getattr(active(), "with_threads", _none)(threads):
+        yield
+
+
+@contextmanager
+def _none(threads: int) -> Iterator[None]:  # noqa: ARG001 - reference kernels have one thread
+    yield
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Make an array whose memory begins at a line of the cache; vectors that cross two lines take twice as long.
+
+    >>> aligned_empty((3, 5), np.float32).ctypes.data % ALIGNMENT
+    0
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    begin = -memory.ctypes.data % ALIGNMENT
+    return memory[begin : begin + size].view(dtype).reshape(shape)
+
+
+def batch_array(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Make an array for a batch: images (N, C, H, W) with memory (C, H, W, N), as convolution wants it.
+
+    >>> batch_array((10, 1, 4, 4), np.float32).strides
+    (4, 640, 160, 40)
+    """
+    if len(shape) != 4:
+        return aligned_empty(shape, dtype)
+    return aligned_empty((*shape[1:], shape[0]), dtype).transpose(3, 0, 1, 2)

@@ -5,6 +5,7 @@ What NumPy has under the same name is used as it is; the rest is written out bel
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -32,22 +33,52 @@ from numpy import (
 )
 from numpy import concatenate as concat
 
+from treadle.kernels.images import (
+    avg_pool2d,
+    avg_pool2d_gradient,
+    conv2d,
+    conv2d_input_gradient,
+    conv2d_weight_gradient,
+    max_pool2d,
+    max_pool2d_gradient,
+    max_pool2d_select,
+)
+
+from treadle.kernels.updates import adam, largest, momentum, sgd
+
 __all__ = [
+    "adam",
+    "largest",
+    "momentum",
+    "sgd",
     "abs",
     "add",
+    "avg_pool2d",
+    "avg_pool2d_gradient",
     "broadcast_to",
     "clip",
     "concat",
+    "conv2d",
+    "conv2d_input_gradient",
+    "conv2d_weight_gradient",
     "cross_entropy",
     "cross_entropy_gradient",
     "divide",
+    "dropout_mask",
+    "erf",
     "exp",
+    "gelu",
+    "gelu_gradient",
     "getitem",
+    "leaky_relu",
     "log",
     "log_softmax",
     "logsumexp",
     "matmul",
     "max",
+    "max_pool2d",
+    "max_pool2d_gradient",
+    "max_pool2d_select",
     "maximum",
     "min",
     "minimum",
@@ -56,12 +87,18 @@ __all__ = [
     "pad",
     "power",
     "relu",
+    "relu_gradient",
     "reshape",
     "scatter_add",
     "sigmoid",
     "sign",
+    "silu",
+    "silu_gradient",
     "softmax",
+    "softplus",
     "sqrt",
+    "standardize",
+    "standardize_gradient",
     "subtract",
     "sum",
     "swapaxes",
@@ -83,6 +120,59 @@ def power(x: Array, exponent: Any) -> Array:
 def relu(x: Array) -> Array:
     """max(x, 0); NaN stays NaN."""
     return np.maximum(x, 0)
+
+
+def relu_gradient(g: Array, y: Array) -> Array:
+    """Gradient of `relu` from its output y: g where y > 0, else 0."""
+    return np.where(y > 0, g, 0)
+
+
+def leaky_relu(x: Array, *, slope: float) -> Array:
+    """X where x > 0, else slope · x."""
+    return np.where(x > 0, x, x * slope)
+
+
+def softplus(x: Array) -> Array:
+    """log(1 + e^x) without overflow."""
+    return np.logaddexp(x, 0)
+
+
+def _each(function: Any, x: Array) -> Array:
+    """A function of one Python float, applied to each element."""
+    found = np.fromiter(map(function, np.ravel(x).tolist()), np.float64, count=x.size)
+    return found.reshape(x.shape).astype(x.dtype)
+
+
+def erf(x: Array) -> Array:
+    """Error function 2/√π ∫₀ˣ e^−t² dt, which NumPy does not have, with the C library's."""
+    return _each(math.erf, x)
+
+
+def _normal_cdf(x: float) -> float:
+    """Distribution function Φ of the standard normal; 1 + erf would lose all digits for x below −8."""
+    return math.erfc(-x * math.sqrt(0.5)) / 2
+
+
+def gelu(x: Array) -> Array:
+    """X Φ(x), where Φ is the distribution function of the standard normal."""
+    return _each(lambda number: number * _normal_cdf(number), x)
+
+
+def gelu_gradient(g: Array, x: Array) -> Array:
+    """Gradient of `gelu`: g (Φ(x) + x φ(x)), where φ is the density of the standard normal."""
+    density = 1 / math.sqrt(2 * math.pi)
+    return g * _each(lambda x: _normal_cdf(x) + x * math.exp(x * x * -0.5) * density, x)
+
+
+def silu(x: Array) -> Array:
+    """X σ(x), where σ is `sigmoid`."""
+    return x * sigmoid(x)
+
+
+def silu_gradient(g: Array, x: Array) -> Array:
+    """Gradient of `silu`: g σ(x) (1 + x (1 − σ(x)))."""
+    s = sigmoid(x)
+    return g * s * (1 + x * (1 - s))  # type: ignore[no-any-return]
 
 
 def sigmoid(x: Array) -> Array:
@@ -117,6 +207,28 @@ def var(x: Array, *, axis: Axes, keepdims: bool = False, ddof: int = 0) -> Array
     first = x[tuple(slice(1) if number in axis else slice(None) for number in range(x.ndim))]
     out = np.var(np.subtract(x, first, dtype=np.float64), axis=axis, keepdims=keepdims, ddof=ddof)
     return out.astype(x.dtype)  # type: ignore[no-any-return]
+
+
+def _centred(x: Array, axes: Axes) -> tuple[Array, Array]:
+    """X minus its mean over axes and the variance, both in float64, shifted as in `var`."""
+    first = x[tuple(slice(1) if number in axes else slice(None) for number in range(x.ndim))]
+    d = np.subtract(x, first, dtype=np.float64)
+    d -= np.mean(d, axis=axes, keepdims=True)
+    return d, np.mean(d * d, axis=axes, keepdims=True)
+
+
+def standardize(x: Array, *, axes: Axes, epsilon: float) -> Array:
+    """(x − mean) / √(variance + ε) with mean and variance over axes."""
+    d, variance = _centred(x, axes)
+    return (d / np.sqrt(variance + epsilon)).astype(x.dtype)
+
+
+def standardize_gradient(g: Array, y: Array, x: Array, *, axes: Axes, epsilon: float) -> Array:
+    """Gradient of `standardize` at x with output y: (g − mean g − y mean(g y)) / √(variance + ε)."""
+    _, variance = _centred(x, axes)
+    g = g.astype(np.float64)
+    mean, along = (np.mean(part, axis=axes, keepdims=True) for part in (g, g * y))
+    return ((g - mean - y * along) / np.sqrt(variance + epsilon)).astype(x.dtype)  # type: ignore[no-any-return]
 
 
 def _floating(x: Array) -> Array:
@@ -183,3 +295,26 @@ def scatter_add(x: Array, index: Any, shape: tuple[int, ...]) -> Array:
 def pad(x: Array, width: tuple[tuple[int, int], ...], value: float = 0.0) -> Array:
     """Surround with a constant: width[i] values (before, after) along axis i."""
     return np.pad(x, width, constant_values=value) if width else x  # NumPy refuses to pad what has no axis
+
+
+def _splitmix64(seed: Any, number: Any) -> Any:
+    """Output of that number, from 1, of SplitMix64 begun with a seed, both uint64 arrays.
+
+    Source: Steele, Lea and Flood, Fast splittable pseudorandom number generators, OOPSLA 2014.
+    """
+    z = seed + number * np.uint64(0x9E3779B97F4A7C15)  # arrays wrap around without a warning
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def dropout_mask(key: Array, *, salt: int, shape: tuple[int, ...], rate: float, dtype: Any) -> Array:
+    """1 / (1 − rate) with probability 1 − rate, else 0, from a key, a salt and the element's place in C order alone.
+
+    Output salt + 1 of SplitMix64 begun with the key begins a stream, whose output i + 1 is for element i. The
+    element is kept where the upper 53 bits, as a fraction, are not below the rate.
+    """
+    begin = _splitmix64(np.atleast_1d(np.asarray(key, np.uint64)), np.array([salt + 1], np.uint64))
+    bits = _splitmix64(begin, np.arange(1, math.prod(shape) + 1, dtype=np.uint64))
+    kept = (bits >> np.uint64(11)) >= np.uint64(math.ceil(rate * 2**53))
+    return (kept * (1 / (1 - rate) if rate < 1 else 0.0)).astype(dtype).reshape(shape)  # type: ignore[no-any-return]

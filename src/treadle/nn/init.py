@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from treadle.errors import TreadleError
+
 Array = np.ndarray[Any, np.dtype[Any]]
 # of a stream, the shape, and how many inputs feed an output (fan in) and outputs an input feeds (fan out)
 Initializer = Callable[[np.random.Generator, tuple[int, ...], int, int], Array]
@@ -29,6 +31,11 @@ def stream(seed: int, path: str) -> np.random.Generator:
 def zeros(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, fan_out: int) -> Array:  # noqa: ARG001
     """All zeros, as for biases; weights that are all equal would stay equal."""
     return np.zeros(shape)
+
+
+def ones(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, fan_out: int) -> Array:  # noqa: ARG001
+    """All ones, as for the scales of a normalisation."""
+    return np.ones(shape)
 
 
 def xavier_uniform(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, fan_out: int) -> Array:
@@ -65,10 +72,33 @@ def he_normal(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, fan
     return rng.normal(0, math.sqrt(2 / fan_in), shape)
 
 
+def orthogonal(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, fan_out: int) -> Array:  # noqa: ARG001
+    """A random orthogonal matrix, or orthonormal rows or columns of one: it keeps the length of what it multiplies.
+
+    The matrix is (inputs, units) for Linear and (filters, inputs of a filter) for Conv2d.
+
+    Source: Saxe, McClelland and Ganguli, Exact solutions to the nonlinear dynamics of learning in deep linear neural
+    networks, ICLR 2014; Mezzadri, How to generate random matrices from the classical compact groups, Notices of the
+    AMS 2007, for the signs.
+    """
+    rows = shape[0]
+    columns = math.prod(shape[1:])
+    q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
+    q *= np.where(np.diag(r) < 0, -1.0, 1.0)  # without this q would not be uniform over all orthogonal matrices
+    return (q if rows >= columns else q.T).reshape(shape)
+
+
 INITIALIZERS: dict[str, Initializer] = {
     "zeros": zeros,
     "xavier_uniform": xavier_uniform,
     "xavier_normal": xavier_normal,
     "he_uniform": he_uniform,
     "he_normal": he_normal,
+    "orthogonal": orthogonal,
 }
+
+
+def require_initializer(layer: str, name: str) -> None:
+    """Raise TreadleError where no initialiser has that name."""
+    if name not in INITIALIZERS:
+        raise TreadleError(f"{layer}: no initialiser {name!r}; there are {', '.join(INITIALIZERS)}")

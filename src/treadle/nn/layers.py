@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from treadle import ops
 from treadle.errors import ShapeError
-from treadle.nn.init import INITIALIZERS
-from treadle.nn.module import Module, Parameter, Shape
+from treadle.nn.init import INITIALIZERS, require_initializer
+from treadle.nn.mode import Mode
+from treadle.nn.module import Module, Parameter, Shape, require_count
 from treadle.tensor import Tensor
 from treadle.tree import Tree
 
@@ -24,7 +22,7 @@ class Flatten(Module):
     (784,)
     """
 
-    def forward(self, params: Tree, x: Tensor) -> Tensor:  # noqa: ARG002
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
         """Reshape to (N, features)."""
         return ops.reshape(x, (x.shape[0], math.prod(x.shape[1:])))
 
@@ -43,7 +41,7 @@ class Linear(Module):
         weight_init: initialiser of W, (inputs, units); b begins at 0.
 
     Raises:
-        ValueError: units is not a positive whole number, or no initialiser has that name.
+        TreadleError: units is not a positive whole number, or no initialiser has that name.
 
     >>> Linear(10).output_shape((784,))
     (10,)
@@ -54,14 +52,11 @@ class Linear(Module):
     weight_init: str = "xavier_uniform"
 
     def __post_init__(self) -> None:
-        units: Any = self.units
-        if isinstance(units, bool) or not isinstance(units, (int, np.integer)) or units < 1:
-            raise ValueError(f"Linear: units must be a positive whole number, found {units!r}")
-        object.__setattr__(self, "units", int(units))  # NumPy's whole numbers too
-        if self.weight_init not in INITIALIZERS:
-            raise ValueError(f"Linear: no initialiser {self.weight_init!r}; there are {', '.join(INITIALIZERS)}")
+        require_count("Linear", "units", self.units)
+        object.__setattr__(self, "units", int(self.units))  # NumPy's whole numbers too
+        require_initializer("Linear", self.weight_init)
 
-    def forward(self, params: Tree, x: Tensor) -> Tensor:
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
         """Compute x W + b for x (N, inputs)."""
         y = ops.matmul(x, params["weight"])
         return ops.add(y, params["bias"]) if self.bias else y
@@ -83,7 +78,7 @@ class Linear(Module):
 class Sigmoid(Module):
     """1 / (1 + e^−x) of each value."""
 
-    def forward(self, params: Tree, x: Tensor) -> Tensor:  # noqa: ARG002
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
         """Apply `ops.sigmoid`."""
         return ops.sigmoid(x)
 
@@ -92,7 +87,7 @@ class Sigmoid(Module):
 class ReLU(Module):
     """max(x, 0) of each value."""
 
-    def forward(self, params: Tree, x: Tensor) -> Tensor:  # noqa: ARG002
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
         """Apply `ops.relu`."""
         return ops.relu(x)
 
@@ -101,7 +96,7 @@ class ReLU(Module):
 class Tanh(Module):
     """Hyperbolic tangent of each value."""
 
-    def forward(self, params: Tree, x: Tensor) -> Tensor:  # noqa: ARG002
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
         """Apply `ops.tanh`."""
         return ops.tanh(x)
 
@@ -114,6 +109,59 @@ class Softmax(Module):
     CrossEntropy(from_probabilities=True).
     """
 
-    def forward(self, params: Tree, x: Tensor) -> Tensor:  # noqa: ARG002
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
         """Apply `ops.softmax` over the last axis."""
         return ops.softmax(x, axis=-1)
+
+
+@dataclass(frozen=True, repr=False)
+class LeakyReLU(Module):
+    """x where x > 0, else slope · x, of each value.
+
+    Args:
+        slope: for negative values, so that these too pass a gradient.
+
+    Source: Maas, Hannun and Ng, Rectifier nonlinearities improve neural network acoustic models, ICML 2013.
+    """
+
+    slope: float = 0.01
+
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
+        """Apply `ops.leaky_relu`."""
+        return ops.leaky_relu(x, slope=self.slope)
+
+
+@dataclass(frozen=True, repr=False)
+class GELU(Module):
+    """x Φ(x) of each value, with Φ the distribution function of the standard normal; the exact form.
+
+    Source: Hendrycks and Gimpel, Gaussian error linear units, arXiv 1606.08415, 2016.
+    """
+
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
+        """Apply `ops.gelu`."""
+        return ops.gelu(x)
+
+
+@dataclass(frozen=True, repr=False)
+class SiLU(Module):
+    """x · sigmoid(x) of each value, also called swish.
+
+    Source: Elfwing, Uchibe and Doya, Sigmoid-weighted linear units, Neural Networks 2018.
+    """
+
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
+        """Apply `ops.silu`."""
+        return ops.silu(x)
+
+
+@dataclass(frozen=True, repr=False)
+class Softplus(Module):
+    """log(1 + e^x) of each value, a smooth ReLU.
+
+    Source: Dugas et al., Incorporating second-order functional knowledge for better option pricing, NIPS 2000.
+    """
+
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
+        """Apply `ops.softplus`."""
+        return ops.softplus(x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, dataclass
 from typing import Any
 
@@ -13,8 +13,9 @@ import numpy as np
 import psutil
 from numpy.typing import DTypeLike
 
-from treadle.errors import MemoryLimitError, ShapeError
+from treadle.errors import MemoryLimitError, ShapeError, TreadleError
 from treadle.nn.init import Initializer, stream, zeros
+from treadle.nn.mode import EVALUATION, Mode
 from treadle.tensor import Tensor
 from treadle.tree import Tree, leaves, map_with_path
 
@@ -23,12 +24,16 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Parameter:
-    """What a parameter will be: its shape, its initialiser, and the fans that the initialiser scales by."""
+    """What a parameter will be: its shape, its initialiser, and the fans that the initialiser scales by.
+
+    One with trained=False gets no gradient and no step of the optimiser: training changes it by `Mode.update` alone.
+    """
 
     shape: Shape
     initializer: Initializer = zeros
     fan_in: int = 1
     fan_out: int = 1
+    trained: bool = True
 
     @property
     def size(self) -> int:
@@ -46,7 +51,7 @@ class Module(ABC):
     >>> class Scale(td.nn.Module):
     ...     def parameters(self, shape):
     ...         return {"factor": td.nn.Parameter(shape)}
-    ...     def forward(self, params, x):
+    ...     def forward(self, params, x, mode):
     ...         return x * params["factor"]
     >>> params = Scale().init((3,), seed=0)
     >>> Scale()(params, np.ones((2, 3), np.float32)).shape
@@ -54,8 +59,11 @@ class Module(ABC):
     """
 
     @abstractmethod
-    def forward(self, params: Tree, x: Tensor) -> Tensor:
-        """Compute the outputs (N, …) of inputs (N, …) with the parameters of this module."""
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:
+        """Compute the outputs (N, …) of inputs (N, …) with the parameters of this module.
+
+        Modules inside are called with mode.child(name), the name under which their parameters are kept.
+        """
 
     def parameters(self, shape: Shape) -> Tree:  # noqa: ARG002
         """Return the parameters for inputs of a shape: a nested container of `Parameter`. None unless overridden."""
@@ -103,9 +111,17 @@ class Module(ABC):
                 shown.append(f"{field.name}={value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
-    def __call__(self, params: Tree, x: Any) -> Tensor:
-        """Compute the outputs of a tensor, or of an array outside the tape."""
-        return self.forward(params, x if isinstance(x, Tensor) else Tensor(np.asarray(x)))
+    def __call__(self, params: Tree, x: Any, mode: Mode = EVALUATION) -> Tensor:
+        """Compute the outputs of a tensor, or of an array outside the tape: in evaluation, unless told otherwise."""
+        if not isinstance(x, Tensor):
+            x = Tensor(x if hasattr(x, "dtype") else np.asarray(x))
+        return self.forward(params, x, mode)
+
+
+def require_count(layer: str, setting: str, value: Any) -> None:
+    """Raise TreadleError unless a setting is a positive whole number."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise TreadleError(f"{layer}: {setting} must be a positive whole number, found {value!r}")
 
 
 def require_memory(specification: Tree, dtype: DTypeLike = np.float32, copies: int = 1) -> None:
@@ -156,11 +172,11 @@ class Sequential(Module):
             counts[name] = counts.get(name, 0) + 1
             self.layers[f"{name}{counts[name]}"] = layer
 
-    def forward(self, params: Tree, x: Tensor) -> Tensor:
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:
         """Pass through the layers in order; a misfit names the layer."""
         for name, layer in self.layers.items():
             try:
-                x = layer.forward(params.get(name, {}), x)
+                x = layer.forward(params.get(name, {}), x, mode.child(name))
             except ShapeError as error:
                 raise ShapeError(f"layer {name}, {layer!r}: {error}") from error
         return x
@@ -190,6 +206,71 @@ class Sequential(Module):
 
     def __repr__(self) -> str:
         return f"Sequential({', '.join(map(repr, self.layers.values()))})"
+
+
+class Residual(Sequential):
+    """x + f(x), with f the layers one after the other; or shortcut(x) + f(x).
+
+    Args:
+        layers: of f, named as in `Sequential`.
+        shortcut: layers that bring x into the shape of f(x) where that is another one, mostly a 1×1 convolution
+            with the stride of f; a module, or a list of them.
+
+    Raises:
+        ShapeError: f(x) and x, or what the shortcut makes of it, differ in shape.
+
+    >>> import treadle as td
+    >>> halved = Residual(td.nn.Conv2d(8, 3, stride=2, padding=1), shortcut=td.nn.Conv2d(8, 1, stride=2))
+    >>> halved.output_shape((4, 6, 6)), list(halved.parameters((4, 6, 6)))
+    ((8, 3, 3), ['conv2d1', 'shortcut'])
+
+    Source: He et al., Deep residual learning for image recognition, CVPR 2016.
+    """
+
+    def __init__(self, *layers: Module, shortcut: Module | Sequence[Module] | None = None) -> None:
+        super().__init__(*layers)
+        if isinstance(shortcut, (list, tuple)):
+            shortcut = Sequential(*shortcut)
+        if shortcut is not None and not isinstance(shortcut, Module):
+            raise TypeError(f"Residual takes a module or a list of modules as shortcut, found {shortcut!r}")
+        self.shortcut = shortcut
+
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:
+        """Add what the layers make of x to x, or to what the shortcut makes of it."""
+        y = super().forward(params, x, mode)
+        if self.shortcut is not None:
+            x = self.shortcut.forward(params.get("shortcut", {}), x, mode.child("shortcut"))
+        if x.shape != y.shape:  # adding would broadcast
+            raise ShapeError(self._misfit(x.shape, y.shape))
+        return x + y
+
+    def children(self, shape: Shape) -> Iterator[tuple[str, Module, Shape]]:
+        """Yield (name, layer, input shape) of the layers in order, then the shortcut."""
+        yield from super().children(shape)
+        if self.shortcut is not None:
+            yield "shortcut", self.shortcut, shape
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return the shape that the layers give; raise ShapeError where the shortcut gives another."""
+        out = super().output_shape(shape)
+        side = shape if self.shortcut is None else self.shortcut.output_shape(shape)
+        if out != side:
+            raise ShapeError(self._misfit(side, out))
+        return out
+
+    def _misfit(self, side: Shape, out: Shape) -> str:
+        if self.shortcut is None:
+            return (
+                f"x has shape {side} and f(x) {out}, so they cannot be added: give a shortcut of that shape, such as "
+                "shortcut=Conv2d(filters, 1, stride=…), a 1×1 convolution with the filters and the stride of f"
+            )
+        return (
+            f"the shortcut gives {side} and f(x) {out}, so they cannot be added: give both the same filters and stride"
+        )
+
+    def __repr__(self) -> str:
+        shown = [repr(layer) for layer in self.layers.values()]
+        return f"Residual({', '.join(shown + ([f'shortcut={self.shortcut!r}'] if self.shortcut else []))})"
 
 
 def snake_case(name: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from treadle.errors import ShapeError
 
 Axis = int | tuple[int, ...] | None
@@ -37,3 +39,45 @@ def unbroadcast(k: Any, g: Any, shape: tuple[int, ...]) -> Any:
         number + added for number, size in enumerate(shape) if size == 1 and g.shape[number + added] != 1
     )
     return k.reshape(k.sum(g, axis=axes, keepdims=True), shape)
+
+
+def pair(name: str, setting: str, value: int | tuple[int, int], least: int = 1) -> tuple[int, int]:
+    """Return a number of rows and of columns, both the same where one number is given, or raise ShapeError.
+
+    >>> pair("conv2d", "stride", 2)
+    (2, 2)
+    """
+    both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(both) != 2 or any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < least for n in both):
+        raise ShapeError(f"{name}: {setting} must be a whole number of at least {least}, or two, found {value!r}")
+    return int(both[0]), int(both[1])
+
+
+def window_counts(
+    name: str,
+    shape: tuple[int, ...],
+    size: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int] = (1, 1),
+) -> tuple[int, int]:
+    """Return how many windows images of a shape (…, H, W) have in rows and columns, or raise ShapeError for none.
+
+    >>> window_counts("conv2d", (28, 28), (5, 5), (1, 1), (2, 2)), window_counts("pool", (7, 7), (2, 2), (2, 2), (0, 0))
+    ((28, 28), (3, 3))
+    """
+    extent = tuple(d * (n - 1) + 1 for n, d in zip(size, dilation, strict=True))
+    padded = tuple(n + 2 * p for n, p in zip(shape[-2:], padding, strict=True))
+    if extent[0] > padded[0] or extent[1] > padded[1]:
+        spread = f", spread to {_by(extent)} by its dilation" if extent != size else ""
+        found = f"{_by(shape[-2:])} with padding {_by(padded)}" if any(padding) else _by(shape[-2:])
+        raise ShapeError(
+            f"{name}: the window {_by(size)}{spread} is larger than the image, {found}: take a smaller window or more "
+            "padding"
+        )
+    rows, columns = ((n - e) // s + 1 for n, e, s in zip(padded, extent, stride, strict=True))
+    return rows, columns
+
+
+def _by(sizes: tuple[int, ...]) -> str:
+    return "×".join(map(str, sizes))

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from treadle.optim.optimizer import Optimizer
+from treadle import kernels
+from treadle.optim.optimizer import Array, Optimizer
 from treadle.tree import Tree, tree_map
 
 
@@ -58,3 +59,11 @@ class Adam(Optimizer):
             return p - rate * m / (np.sqrt(v) / root + self.epsilon)
 
         return tree_map(update, params, mean, square), {"mean": mean, "square": square, "step": count}
+
+    def update(self, params: Array, grads: Array, state: Tree) -> Tree:
+        """Take a step in place, as `Optimizer.update`."""
+        count = state["step"] + 1
+        rate, root = self.lr / (1 - self.beta1**count), math.sqrt(1 - self.beta2**count)
+        settings = (rate, root, self.beta1, self.beta2, self.epsilon)
+        kernels.active().adam(params, grads, state["mean"], state["square"], *settings)
+        return {**state, "step": count}

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from treadle.optim.optimizer import Optimizer
+from treadle import kernels
+from treadle.optim.optimizer import Array, Optimizer
 from treadle.tree import Tree, tree_map
 
 
@@ -52,3 +53,8 @@ class Momentum(Optimizer):
             grads = tree_map(lambda p, g: g + self.weight_decay * p, params, grads)
         velocity = tree_map(lambda v, g: self.momentum * v + g, state["velocity"], grads)
         return tree_map(lambda p, v: p - self.lr * v, params, velocity), {"velocity": velocity}
+
+    def update(self, params: Array, grads: Array, state: Tree) -> Tree:
+        """Take a step in place, as `Optimizer.update`."""
+        kernels.active().momentum(params, grads, state["velocity"], self.lr, self.momentum, self.weight_decay)
+        return state

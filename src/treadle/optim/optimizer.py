@@ -9,6 +9,8 @@ import numpy as np
 
 from treadle.tree import Tree
 
+Array = np.ndarray[Any, np.dtype[Any]]
+
 
 class Optimizer(ABC):
     """An update rule: `init` makes its state, `step` gives new parameters and new state and changes nothing."""
@@ -23,6 +25,15 @@ class Optimizer(ABC):
     @abstractmethod
     def step(self, params: Tree, grads: Tree, state: Tree) -> tuple[Tree, Tree]:
         """Return the parameters and the state after one step."""
+
+    def update(self, params: Array, grads: Array, state: Tree) -> Tree:
+        """Take a step in place: flat parameters (P,), their gradients (P,), the state that `init` made of them.
+
+        Returns the state after it. Same numbers as `step`, up to rounding.
+        """
+        new, after = self.step(params, grads, state)
+        np.copyto(params, new)
+        return after
 
     def _require(self, name: str, low: float, high: float, *, above: bool = False) -> None:
         """Make a setting a plain float, weak in dtype; ValueError unless low ≤ it < high, or low < it if above."""

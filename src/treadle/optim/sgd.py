@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from treadle.optim.optimizer import Optimizer
+from treadle import kernels
+from treadle.optim.optimizer import Array, Optimizer
 from treadle.tree import Tree, tree_map
 
 
@@ -39,3 +40,8 @@ class SGD(Optimizer):
         if self.weight_decay:
             grads = tree_map(lambda p, g: g + self.weight_decay * p, params, grads)
         return tree_map(lambda p, g: p - self.lr * g, params, grads), state
+
+    def update(self, params: Array, grads: Array, state: Tree) -> Tree:
+        """Take a step in place, as `Optimizer.update`."""
+        kernels.active().sgd(params, grads, self.lr, self.weight_decay)
+        return state

@@ -172,9 +172,9 @@ def parse_layer(text: str) -> Module:
     for key, _, value in (part.partition("=") for part in parts if "=" in part):
         if key in named:
             raise ValueError(f"layer {text!r}: {key} is given twice; {takes}")
-        named[key] = parse_value(value)
+        named[key] = _argument(value)
     try:
-        positional = [parse_value(part) for part in parts if "=" not in part]
+        positional = [_argument(part) for part in parts if "=" not in part]
         bound = inspect.signature(LAYERS[name]).bind(*positional, **named)
     except TypeError as error:
         raise ValueError(f"layer {text!r}: {error}; {takes}") from error
@@ -184,22 +184,32 @@ def parse_layer(text: str) -> Module:
             TypeAdapter(hints[key]).validate_python(value, strict=True)
         except ValidationError as error:
             expected = error.errors()[0]["msg"].removeprefix("Input should be ")
+            expected += " or a pair such as [3,5]" if len(error.errors()) > 1 else ""
             raise ValueError(f"layer {text!r}: {key} should be {expected}, found {value!r}; {takes}") from error
     return LAYERS[name](*bound.args, **bound.kwargs)
 
 
+def _argument(text: str) -> Any:
+    """A value in the text of a layer, where a list is a pair of numbers, such as `size=[3, 5]` without the space."""
+    value = parse_value(text)
+    return tuple(value) if isinstance(value, list) else value
+
+
 def settings(chosen: Any) -> list[str]:
-    """Return what a choice can be given, as in a recipe: `name`, or `name=default`.
+    """Return what a choice can be given, as in a recipe: `name`, `name=default`, or `[name]` without a default.
 
     >>> settings(LAYERS["linear"])
     ['units', 'bias=true', 'weight_init=xavier_uniform']
     """
     if not inspect.isclass(chosen):
         return []
-    return [
-        name if parameter.default is parameter.empty else f"{name}={_as_toml(parameter.default)}"
-        for name, parameter in inspect.signature(chosen).parameters.items()
-    ]
+    return [_setting(name, parameter) for name, parameter in inspect.signature(chosen).parameters.items()]
+
+
+def _setting(name: str, parameter: inspect.Parameter) -> str:
+    if parameter.default is parameter.empty:
+        return name
+    return f"[{name}]" if parameter.default is None else f"{name}={_as_toml(parameter.default)}"
 
 
 def _as_toml(value: Any) -> str:

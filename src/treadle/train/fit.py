@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
-from threadpoolctl import threadpool_limits
 
+from treadle import kernels
 from treadle.data import SCALES, Dataset, Order, Sets, batches, require_valid
 from treadle.errors import LossError, ShapeError, TreadleError, suggest
 from treadle.losses import LOSSES, Loss
@@ -18,10 +18,12 @@ from treadle.metrics import METRICS, Metric
 from treadle.nn import MODELS, Module, require_memory
 from treadle.optim import Optimizer
 from treadle.tensor import Tensor
+from treadle.train.step import Gradients, flat
 from treadle.train.loop import State, evaluate, outputs_of, train_epoch
 from treadle.tree import Tree, leaves, tree_map
 
 T = TypeVar("T")
+STEP_STREAM = 0x57E9  # keeps the random numbers of steps apart from others drawn with the same seed
 
 
 @dataclass(repr=False)
@@ -43,6 +45,7 @@ class Run:
     input_shape: tuple[int, ...]
     classes: tuple[str, ...] | None = None
     threads: int = 1
+    kernels: Any = field(default_factory=kernels.fastest)
     input_dtype: str = "float32"
     input_range: tuple[float, float] = (0.0, 1.0)
     sets: Sets | None = None
@@ -80,7 +83,7 @@ class Run:
         if samples.shape[1:] != self.input_shape:
             wanted = ", ".join(map(str, self.input_shape))
             raise ShapeError(f"samples to predict should have shape (N, {wanted}), found {samples.shape}")
-        with threadpool_limits(limits=self.threads):
+        with kernels.use(self.kernels), kernels.with_threads(self.threads):
             outputs = outputs_of(self.network, self.parameters, samples, self.scale, self.dtype)
         return self.loss.predict(Tensor(outputs)).numpy()
 
@@ -95,7 +98,7 @@ class Interrupted(KeyboardInterrupt):
 
 def score(run: Run, data: Dataset) -> dict[str, Any]:
     """Return loss and metrics of a run on a data set, each metric with its 95 % interval."""
-    with threadpool_limits(limits=run.threads):
+    with kernels.use(run.kernels), kernels.with_threads(run.threads):
         value, samples = evaluate(run.network, run.parameters, run.loss, run.metrics, data, run.scale, run.dtype)
     result: dict[str, Any] = {"loss": value, "samples": len(data)}
     for metric in run.metrics:
@@ -232,8 +235,11 @@ def fit(
     if parameters is not None:
         _require_same_form(params, parameters)
         params = parameters
-    state = State(params, None)
-    state.optimizer = optimizer.init(state.params)
+    specification = dict(leaves(network.parameters(sets.train.shape)))
+    trained = {path for path, parameter in specification.items() if parameter.trained}
+    vector, params = flat(params, trained)
+    state = State(params, vector, optimizer.init(vector))
+    gradients = Gradients(network, loss, params, trained)
     run = Run(
         network=network,
         parameters=params,
@@ -252,20 +258,26 @@ def fit(
     order = Order(len(sets.train), seed, shuffle)
     steps = -(-len(sets.train) // batch_size)
 
+    first_key = int(np.random.SeedSequence([seed, STEP_STREAM]).generate_state(1, np.uint64)[0])
+
+    def key(step: int) -> int:
+        return (first_key + step) % 2**64
+
     def after_step(state: State) -> None:
         if on_step:
             on_step(state, steps)
 
     try:
         # overflow shows as a loss that is not finite, which stops the run and says where
-        with threadpool_limits(limits=threads), np.errstate(all="ignore"):
+        with kernels.use(run.kernels), kernels.with_threads(threads), np.errstate(all="ignore"):
             for epoch in range(epochs):
                 state.epoch = epoch
                 begun = time.perf_counter()
                 stream = batches(sets.train, order.indices(epoch), batch_size, fitted, dtype=dtype)
-                train_loss = train_epoch(network, loss, optimizer, state, stream, after_step)
+                prepared = (batch._replace(targets=loss.targets(batch.targets, run.dtype)) for batch in stream)
+                train_loss = train_epoch(optimizer, gradients, state, prepared, key, after_step)
                 seconds = time.perf_counter() - begun
-                run.parameters, run.step = state.params, state.step
+                run.parameters, run.step = tree_map(np.copy, state.params), state.step
                 value, samples = evaluate(network, state.params, loss, chosen, sets.validation, fitted, run.dtype)
                 record: dict[str, Any] = {"epoch": epoch + 1, "train_loss": train_loss, "validation_loss": value}
                 record |= {f"validation_{name}": float(np.mean(samples[name])) for name in samples}
@@ -273,7 +285,7 @@ def fit(
                 if on_epoch:
                     on_epoch(run)
     except KeyboardInterrupt:
-        run.parameters, run.step = state.params, state.step
+        run.parameters, run.step = tree_map(np.copy, state.params), state.step
         raise Interrupted(run) from None
     return run
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from treadle.autodiff.functional import value_and_grad
+from treadle import kernels
 from treadle.data import Batch, Dataset
 from treadle.errors import TrainingError
 from treadle.losses import Loss
@@ -17,6 +17,7 @@ from treadle.metrics import Metric
 from treadle.nn import Module
 from treadle.optim import Optimizer
 from treadle.tensor import Tensor
+from treadle.train.step import Array, Gradients
 from treadle.tree import Tree, leaves
 
 EVALUATION_BATCH = 1000
@@ -24,40 +25,54 @@ EVALUATION_BATCH = 1000
 
 @dataclass
 class State:
-    """What a step changes: parameters, the optimiser's state, and how far training has come."""
+    """What a step changes: parameters, the optimiser's state, and how far training has come.
+
+    `vector` holds the trained parameters one after the other; the leaves of `params` are views into it.
+    """
 
     params: Tree
+    vector: Array
     optimizer: Tree
     epoch: int = 0
     step: int = 0
     loss: float = math.nan
 
 
+# Gradients below this times 1 / max(1, lr) cannot make an update overflow; others are looked at before they are used.
+SAFE = 1e15
+
+
 def train_epoch(
-    network: Module,
-    loss: Loss,
     optimizer: Optimizer,
+    gradients: Gradients,
     state: State,
     batches: Iterable[Batch],
+    key: Callable[[int], int],
     on_step: Callable[[State], None],
 ) -> float:
-    """Take one step for each batch, changing `state`, and return the mean loss over the samples seen.
+    """Take one step for each batch, changing `state` in place, and return the mean loss over the samples seen.
+
+    Args:
+        optimizer: the update rule.
+        gradients: of the network and loss, by the parameters of `state`.
+        state: changed from step to step.
+        batches: inputs with targets in the form that the loss compares.
+        key: from the number of a step to the number that its randomness derives from.
+        on_step: called after each step.
 
     Raises:
         TrainingError: the loss, a gradient or an updated parameter is not finite; `state` is that before the step.
     """
-    objective = value_and_grad(lambda params, x, y: loss(network(params, Tensor(x)), y))
     total, samples = 0.0, 0
+    grads = gradients.vector
     for batch in batches:
-        targets = loss.targets(batch.targets, batch.inputs.dtype)
-        value, grads = objective(state.params, batch.inputs, targets)
-        state.loss = float(value)
+        state.loss = gradients.step(batch.inputs, batch.targets, key(state.step))
         if not math.isfinite(state.loss):
             raise _stopped(f"the loss is {state.loss}", state)
-        params, optimizer_state = optimizer.step(state.params, grads, state.optimizer)
-        if not all(np.isfinite(leaf).all() for _, leaf in leaves(params)):
-            raise _stopped(_not_finite(grads, params, state.loss), state)
-        state.params, state.optimizer = params, optimizer_state
+        if not kernels.active().largest(grads) * max(1.0, optimizer.lr) < SAFE:
+            _require_finite_update(optimizer, gradients.tree, state)
+        state.optimizer = optimizer.update(state.vector, grads, state.optimizer)
+        gradients.accept()
         state.step += 1
         total += state.loss * len(batch.targets)
         samples += len(batch.targets)
@@ -65,13 +80,17 @@ def train_epoch(
     return total / samples
 
 
-def _not_finite(grads: Tree, params: Tree, loss: float) -> str:
+def _require_finite_update(optimizer: Optimizer, grads: Tree, state: State) -> None:
     """Name the first gradient that is not finite, or where all are, the first parameter after the update."""
-    for kind, tree in (("gradient of", grads), ("updated parameter", params)):
-        for path, leaf in leaves(tree):
-            if not np.isfinite(leaf).all():
-                return f"the {kind} {path} is not finite, with a loss of {loss:.6g},"
-    raise AssertionError("all are finite")
+    flat = np.concatenate([g.ravel() for _, g in leaves(grads)])
+    after, _ = optimizer.step(state.vector, flat, state.optimizer)
+    begin = 0
+    for kind, find in (("gradient of", lambda g, a: g), ("updated parameter", lambda g, a: a)):
+        begin = 0
+        for path, g in leaves(grads):
+            if not np.isfinite(find(g, after[begin : begin + g.size])).all():
+                raise _stopped(f"the {kind} {path} is not finite, with a loss of {state.loss:.6g},", state)
+            begin += g.size
 
 
 def _stopped(reason: str, state: State) -> TrainingError:

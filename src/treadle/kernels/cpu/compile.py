@@ -1,0 +1,68 @@
+"""Compiling with Numba, once a machine: the machine code is kept in a folder named after the sources it came from."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+
+
+def cache_folder() -> Path:
+    """Return the folder of compiled kernels: in TREADLE_CACHE_DIR, or where the system keeps caches of programs.
+
+    Its name holds a hash of the sources, for Numba itself does not notice an edited function that another calls.
+    """
+    if given := os.environ.get("TREADLE_CACHE_DIR"):
+        base = Path(given)
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "treadle"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches" / "treadle"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "treadle"
+    sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    return base / f"kernels-{hashlib.sha256(sources).hexdigest()[:16]}"
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+FOLDER = cache_folder()
+CACHED = _writable(FOLDER)
+
+
+def compiled(function: Callable[..., Any] | None = None, *, parallel: bool = False, reorder: bool = False) -> Any:
+    """Compile a function for the number types it is called with, without the interpreter's lock.
+
+    Args:
+        function: in the part of Python that Numba knows.
+        parallel: run the loops over `numba.prange` in several threads.
+        reorder: let sums be added in another order, so that they run in vectors; the order stays the same from
+            run to run.
+    """
+    if function is None:
+        return lambda f: compiled(f, parallel=parallel, reorder=reorder)
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(FOLDER)  # read when the function is made; other programs' functions keep their own
+    try:
+        return numba.njit(
+            cache=CACHED,
+            nogil=True,
+            error_model="numpy",
+            parallel=parallel,
+            fastmath={"reassoc", "contract"} if reorder else False,
+        )(function)
+    finally:
+        numba.config.CACHE_DIR = before

@@ -1,0 +1,296 @@
+"""Convolution on batch-last memory: the logical shape stays (N, C, H, W), only the strides differ.
+
+A channel's row then holds W · N numbers, and what one tap adds to a run of outputs is a weight times a run of inputs
+just as long. Where the window leaves the image the taps outside are left out, so nothing is padded. All three
+functions walk over rows and columns by tables: for each place the first tap inside, how many, and where they lie.
+
+Every output is summed up by one thread in one order, so results do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numba
+import numpy as np
+
+from treadle.kernels import batch_array
+from treadle.kernels.cpu.calls import Array, Calls, batch_last, chosen, eager
+from treadle.kernels.cpu.compile import compiled
+from treadle.kernels.cpu.tiles import SHAPES, TAPS, VECTOR_BYTES, correlate, gather, rows_for
+
+Pair = tuple[int, int]
+
+TILE_BYTES = 24 * 1024  # of the inputs that all filters meet before the next are read: half a first cache
+CHUNK = 512  # lanes in a piece of work
+VECTORS = np.array([SHAPES.get(rows, 0) for rows in range(16)])
+TAP_COUNT = np.array([TAPS.get(rows, 0) for rows in range(16)])
+
+
+@compiled
+def _gather_item(item, x, w, bias, out, rows, runs, n, tile_rows, clip):  # type: ignore[no-untyped-def]
+    # one run of one row of outputs, in all filters: x (C, H, W·N), w (blocks, C, KH, KW, tile rows), out (O, HO, WO·N)
+    size = x.itemsize
+    width, most = VECTOR_BYTES // size, VECTORS[tile_rows]
+    channels, kh, kw = w.shape[1], w.shape[2], w.shape[3]
+    xc, xh = x.strides[0] // size, x.strides[1] // size
+    oc, oh = out.strides[0] // size, out.strides[1] // size
+    h = item // len(runs)
+    k, nk, dk, source, down = rows[h, 0], rows[h, 1], rows[h, 2], rows[h, 3], rows[h, 4]
+    place, lanes, q, nq, dq, column, across = runs[item - h * len(runs)]
+    count = (lanes + width - 1) // width
+    tiles = (count + most - 1) // most
+    begin = 0
+    for tile in range(tiles):
+        end = count * (tile + 1) // tiles
+        last = min(width, lanes - (end - 1) * width)
+        # channels in pieces that stay in the first cache while all filters meet them
+        span = most * width + max(0, nq - 1) * min(abs(across) * n, most * width)
+        piece = max(1, TILE_BYTES // (size * max(1, nk) * span))
+        for c in range(0, channels, piece):
+            inputs = min(piece, channels - c)
+            mode = (1 if c == 0 else 0) + (2 if clip and c + inputs == channels else 0)
+            x0 = x.ctypes.data + (c * xc + source * xh + column + begin * width) * size
+            for block in range(w.shape[0]):
+                first = block * tile_rows
+                w0 = w.ctypes.data + (((block * channels + c) * kh + k) * kw + q) * tile_rows * size
+                o0 = out.ctypes.data + (first * oc + h * oh + place + begin * width) * size
+                gather(
+                    x, tile_rows, end - begin, x0, inputs, xc, nk, down * xh, nq, across * n,
+                    w0, kh * kw * tile_rows, dk * kw * tile_rows, dq * tile_rows,
+                    bias.ctypes.data + first * size, o0, oc, min(tile_rows, out.shape[0] - first), last, mode,
+                )  # fmt: skip
+        begin = end
+
+
+@compiled
+def _gather_serial(x, w, bias, out, rows, runs, n, tile_rows, clip):  # type: ignore[no-untyped-def]
+    for item in range(len(rows) * len(runs)):
+        _gather_item(item, x, w, bias, out, rows, runs, n, tile_rows, clip)
+
+
+@compiled(parallel=True)
+def _gather_parallel(x, w, bias, out, rows, runs, n, tile_rows, clip):  # type: ignore[no-untyped-def]
+    for item in numba.prange(len(rows) * len(runs)):
+        _gather_item(item, x, w, bias, out, rows, runs, n, tile_rows, clip)
+
+
+@compiled
+def _correlate_item(item, x, g, out, runs, n, stride, padding, dilation, tile_rows):  # type: ignore[no-untyped-def]
+    # gradients of a block of filters with respect to one channel: x (C, H, W·N), g (O, HO, WO·N), out (O, C, KH, KW)
+    size = x.itemsize
+    width, most = VECTOR_BYTES // size, TAP_COUNT[tile_rows]
+    channels, kh, kw = out.shape[1], out.shape[2], out.shape[3]
+    xc, xh = x.strides[0] // size, x.strides[1] // size
+    gc, gh = g.strides[0] // size, g.strides[1] // size
+    block = item // channels
+    c = item - block * channels
+    first = min(block * tile_rows, out.shape[0] - tile_rows)  # the last block may compute some filters again
+    sums = np.zeros((kh * kw, tile_rows, width), x.dtype)
+    for number in range(len(runs)):
+        place, lanes, q, nq, _, column, across = runs[number]
+        piece = max(1, TILE_BYTES // (tile_rows * lanes * size))  # rows of gradients that stay in the first cache
+        for begin in range(0, g.shape[1], piece):
+            for k in range(kh):
+                shift = k * dilation - padding  # rows h of the outputs meet rows h · stride + shift of the inputs
+                low = max(begin, -(shift // stride))
+                high = min(min(begin + piece, g.shape[1]), (x.shape[1] - 1 - shift) // stride + 1)
+                if low >= high:
+                    continue
+                g0 = g.ctypes.data + (first * gc + low * gh + place) * size
+                x0 = x.ctypes.data + (c * xc + (low * stride + shift) * xh + column) * size
+                for t in range(0, nq, most):
+                    s0 = sums.ctypes.data + (k * kw + q + t) * tile_rows * width * size
+                    correlate(
+                        x, tile_rows, min(most, nq - t), g0, gc, gh, x0 + t * across * n * size, across * n,
+                        stride * xh, high - low, lanes, s0,
+                    )  # fmt: skip
+    for tap in range(kh * kw):
+        for r in range(tile_rows):
+            total = x.dtype.type(0)
+            for lane in range(width):
+                total += sums[tap, r, lane]
+            out[first + r, c, tap // kw, tap % kw] = total
+
+
+@compiled
+def _correlate_serial(x, g, out, runs, n, stride, padding, dilation, tile_rows):  # type: ignore[no-untyped-def]
+    for item in range((out.shape[0] + tile_rows - 1) // tile_rows * out.shape[1]):
+        _correlate_item(item, x, g, out, runs, n, stride, padding, dilation, tile_rows)
+
+
+@compiled(parallel=True)
+def _correlate_parallel(x, g, out, runs, n, stride, padding, dilation, tile_rows):  # type: ignore[no-untyped-def]
+    for item in numba.prange((out.shape[0] + tile_rows - 1) // tile_rows * out.shape[1]):
+        _correlate_item(item, x, g, out, runs, n, stride, padding, dilation, tile_rows)
+
+
+@compiled
+def _pack(w, out):  # type: ignore[no-untyped-def]
+    # w (O, C, KH, KW) to (blocks, C, KH, KW, rows), the rest of the last block 0
+    rows = out.shape[4]
+    for block in range(out.shape[0]):
+        for c in range(out.shape[1]):
+            for h in range(out.shape[2]):
+                for v in range(out.shape[3]):
+                    for r in range(rows):
+                        o = block * rows + r
+                        out[block, c, h, v, r] = w[o, c, h, v] if o < w.shape[0] else 0
+
+
+@lru_cache(maxsize=256)
+def _outputs(outputs: int, inputs: int, size: int, stride: int, padding: int, dilation: int) -> Array:
+    """For each output place: first tap inside, number, step, and where it lies: first input and step."""
+    table = np.zeros((outputs, 5), np.int64)
+    for place in range(outputs):
+        begin = place * stride - padding
+        inside = [tap for tap in range(size) if 0 <= begin + tap * dilation < inputs]
+        if inside:
+            table[place] = inside[0], len(inside), 1, begin + inside[0] * dilation, dilation
+    return table
+
+
+@lru_cache(maxsize=256)
+def _inputs(outputs: int, inputs: int, size: int, stride: int, padding: int, dilation: int) -> Array:
+    """For each input place, the taps through which outputs met it, in the form of `_outputs`."""
+    table = np.zeros((inputs, 5), np.int64)
+    for place in range(inputs):
+        begins = ((tap, place + padding - tap * dilation) for tap in range(size))
+        met = [(tap, b // stride) for tap, b in begins if b % stride == 0 and 0 <= b // stride < outputs]
+        if met:
+            step, across = (met[1][0] - met[0][0], met[1][1] - met[0][1]) if len(met) > 1 else (1, 0)
+            table[place] = met[0][0], len(met), step, met[0][1], across
+    return table
+
+
+@lru_cache(maxsize=256)
+def _runs(outputs: int, inputs: int, n: int, size: int, stride: int, padding: int, dilation: int, back: bool) -> Array:
+    """Columns that meet the same taps as one run, in pieces: place, lanes, first tap, number, step, column, step."""
+    table = (_inputs if back else _outputs)(outputs, inputs, size, stride, padding, dilation)
+    found: list[list[int]] = []
+    for place, (tap, count, step, source, across) in enumerate(table.tolist()):
+        if stride == 1 and found and found[-1][2:5] == [tap, count, step] and found[-1][6] == across:
+            found[-1][1] += n
+        else:
+            found.append([place * n, n, tap, count, step, source * n, across])
+    pieces = []
+    for place, lanes, tap, count, step, column, across in found:
+        parts = -(-lanes // CHUNK)
+        edges = [-(-lanes * part // parts // 16) * 16 for part in range(parts)] + [lanes]
+        pieces += [
+            (place + a, b - a, tap, count, step, column + a, across) for a, b in zip(edges, edges[1:], strict=False)
+        ]
+    return np.array(pieces, np.int64).reshape(-1, 7)
+
+
+def _planes(array: Array) -> Array:
+    """(N, C, H, W) in batch-last memory as (C, H, W·N)."""
+    n, c, h, w = array.shape
+    return array.transpose(1, 2, 3, 0).reshape(c, h, w * n)
+
+
+def _packed(w: Array, calls: Calls) -> Array:
+    """Weights (O, C, KH, KW) so that those of a tile lie side by side."""
+    rows = rows_for(w.shape[0], SHAPES)
+    out = np.empty((-(-w.shape[0] // rows), *w.shape[1:], rows), w.dtype)
+    calls.append((_pack, (w, out)))
+    return out
+
+
+def _padded(b: Array | None, filters: int, dtype: Any, calls: Calls) -> Array:
+    """Return the bias with room for the rest of the last block."""
+    out = np.zeros(filters + 16, dtype)
+    if b is not None:
+        calls.append((np.copyto, (out[:filters], b)))
+    return out
+
+
+def _groups(array: Array, groups: int) -> list[Array]:
+    size = len(array) // groups
+    return [array[i * size : (i + 1) * size] for i in range(groups)]
+
+
+@eager
+def conv2d(
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    *,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    relu: bool = False,
+    out: Array | None = None,
+) -> tuple[Array, Calls]:
+    """Cross-correlation of images with filters, as in `reference.conv2d`; with `relu` what is negative becomes 0."""
+    calls: Calls = []
+    x = batch_last(x, calls)
+    n, _, height, width = x.shape
+    kh, kw = w.shape[2:]
+    oh, ow = (
+        (inputs + 2 * p - d * (size - 1) - 1) // s + 1
+        for inputs, p, d, size, s in zip((height, width), padding, dilation, (kh, kw), stride, strict=True)
+    )
+    out = batch_array((n, w.shape[0], oh, ow), x.dtype) if out is None else out
+    if not out.size:
+        return out, calls
+    rows = _outputs(oh, height, kh, stride[0], padding[0], dilation[0])
+    runs = _runs(ow, width, n, kw, stride[1], padding[1], dilation[1], False)
+    bias = _padded(b, w.shape[0], x.dtype, calls)
+    function = chosen(_gather_serial, _gather_parallel, out.size * w[0].size)
+    per_group = w.shape[0] // groups
+    parts = zip(_groups(_planes(x), groups), _groups(w, groups), _groups(_planes(out), groups), strict=True)
+    for number, (xs, ws, os) in enumerate(parts):
+        packed = _packed(ws, calls)
+        calls.append(
+            (function, (xs, packed, bias[number * per_group :], os, rows, runs, n, packed.shape[4], relu))
+        )
+    return out, calls
+
+
+@eager
+def conv2d_input_gradient(
+    g: Array, w: Array, *, shape: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, groups: int,
+    out: Array | None = None,
+) -> tuple[Array, Calls]:
+    """Gradient of `conv2d` by x: outputs are gathered as inputs were, each through the tap by which it met them."""
+    calls: Calls = []
+    out = batch_array(shape, g.dtype) if out is None else out
+    if not out.size or not g.size:
+        calls.append((out.fill, (0,)))
+        return out, calls
+    g = batch_last(g, calls)
+    n, _, height, width = shape
+    _, _, oh, ow = g.shape
+    rows = _inputs(oh, height, w.shape[2], stride[0], padding[0], dilation[0])
+    runs = _runs(ow, width, n, w.shape[3], stride[1], padding[1], dilation[1], True)
+    zero = np.zeros(shape[1] + 16, g.dtype)
+    function = chosen(_gather_serial, _gather_parallel, g.size * w[0].size)
+    parts = zip(_groups(_planes(g), groups), _groups(w, groups), _groups(_planes(out), groups), strict=True)
+    for gs, ws, os in parts:
+        packed = _packed(ws.transpose(1, 0, 2, 3), calls)
+        calls.append((function, (gs, packed, zero, os, rows, runs, n, packed.shape[4], False)))
+    return out, calls
+
+
+@eager
+def conv2d_weight_gradient(
+    g: Array, x: Array, *, shape: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, groups: int,
+    out: Array | None = None,
+) -> tuple[Array, Calls]:
+    """Gradient of `conv2d` by w: for each tap the product of gradients and inputs, summed over places and samples."""
+    calls: Calls = []
+    out = np.empty(shape, g.dtype) if out is None else out
+    if not out.size or not g.size:
+        calls.append((out.fill, (0,)))
+        return out, calls
+    g, x = batch_last(g, calls), batch_last(x, calls)
+    runs = _runs(g.shape[3], x.shape[3], len(x), shape[3], stride[1], padding[1], dilation[1], False)
+    function = chosen(_correlate_serial, _correlate_parallel, g.size * out[0].size)
+    parts = zip(_groups(_planes(g), groups), _groups(_planes(x), groups), _groups(out, groups), strict=True)
+    for gs, xs, os in parts:
+        tile = rows_for(len(os), {r: t for r, t in TAPS.items() if r <= len(os)})
+        calls.append((function, (xs, gs, os, runs, len(x), stride[0], padding[0], dilation[0], tile)))
+    return out, calls

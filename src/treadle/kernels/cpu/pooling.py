@@ -1,0 +1,117 @@
+"""Pooling on batch-last memory, and the gradient of a ReLU before it in the same pass."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from treadle.kernels import batch_array
+from treadle.kernels.cpu.calls import Array, Calls, batch_last, chosen, eager
+from treadle.kernels.cpu.compile import compiled
+from treadle.kernels.cpu.tiles import pool_max, pool_max_gradient
+
+Pair = tuple[int, int]
+
+
+@compiled
+def _window(place, size, stride, padding, inputs):  # type: ignore[no-untyped-def]
+    begin = place * stride - padding
+    return max(0, begin), min(inputs, begin + size)
+
+
+@compiled
+def _pool_item(item, x, out, n, size, stride, padding):  # type: ignore[no-untyped-def]
+    # one row of one channel: x (C, H, W, N), out (C, HO, WO, N)
+    c, h = item // out.shape[1], item % out.shape[1]
+    top, bottom = _window(h, size[0], stride[0], padding[0], x.shape[1])
+    for w in range(out.shape[2]):
+        left, right = _window(w, size[1], stride[1], padding[1], x.shape[2])
+        pool_max(
+            x, x[c, top, left].ctypes.data, bottom - top, x.shape[2] * n, right - left, n, n, out[c, h, w].ctypes.data
+        )
+
+
+@compiled
+def _pool_serial(x, out, n, size, stride, padding):  # type: ignore[no-untyped-def]
+    for item in range(out.shape[0] * out.shape[1]):
+        _pool_item(item, x, out, n, size, stride, padding)
+
+
+@compiled(parallel=True)
+def _pool_parallel(x, out, n, size, stride, padding):  # type: ignore[no-untyped-def]
+    for item in numba.prange(out.shape[0] * out.shape[1]):
+        _pool_item(item, x, out, n, size, stride, padding)
+
+
+@compiled
+def _gradient_item(c, g, y, x, gx, n, size, stride, padding, mode):  # type: ignore[no-untyped-def]
+    if mode & 1:
+        gx[c] = 0
+    for h in range(y.shape[1]):
+        top, bottom = _window(h, size[0], stride[0], padding[0], x.shape[1])
+        for w in range(y.shape[2]):
+            left, right = _window(w, size[1], stride[1], padding[1], x.shape[2])
+            pool_max_gradient(
+                x, g[c, h, w].ctypes.data, y[c, h, w].ctypes.data, x[c, top, left].ctypes.data,
+                gx[c, top, left].ctypes.data, bottom - top, x.shape[2] * n, right - left, n, n, mode,
+            )  # fmt: skip
+
+
+@compiled
+def _gradient_serial(g, y, x, gx, n, size, stride, padding, mode):  # type: ignore[no-untyped-def]
+    for c in range(x.shape[0]):
+        _gradient_item(c, g, y, x, gx, n, size, stride, padding, mode)
+
+
+@compiled(parallel=True)
+def _gradient_parallel(g, y, x, gx, n, size, stride, padding, mode):  # type: ignore[no-untyped-def]
+    for c in numba.prange(x.shape[0]):
+        _gradient_item(c, g, y, x, gx, n, size, stride, padding, mode)
+
+
+def _memory(array: Array) -> Array:
+    return array.transpose(1, 2, 3, 0)
+
+
+@eager
+def max_pool2d(
+    x: Array, *, size: Pair, stride: Pair, padding: Pair, out: Array | None = None
+) -> tuple[Array, Calls]:
+    """Largest value of each window, as in `reference.max_pool2d`."""
+    calls: Calls = []
+    x = batch_last(x, calls)
+    n, c, height, width = x.shape
+    places = [
+        (inputs + 2 * p - k) // s + 1 for inputs, p, k, s in zip((height, width), padding, size, stride, strict=True)
+    ]
+    out = batch_array((n, c, *places), x.dtype) if out is None else out
+    if out.size:
+        function = chosen(_pool_serial, _pool_parallel, 16 * x.size)
+        calls.append((function, (_memory(x), _memory(out), n, size, stride, padding)))
+    return out, calls
+
+
+@eager
+def max_pool2d_gradient(
+    g: Array,
+    y: Array,
+    x: Array,
+    *,
+    size: Pair,
+    stride: Pair,
+    padding: Pair,
+    relu: bool = False,
+    out: Array | None = None,
+) -> tuple[Array, Calls]:
+    """Gradient of `max_pool2d`; with `relu`, that of a ReLU before it as well, whose output x is."""
+    calls: Calls = []
+    out = batch_array(x.shape, x.dtype) if out is None else out
+    if not y.size:
+        calls.append((out.fill, (0,)))
+        return out, calls
+    g, y, x = batch_last(g, calls), batch_last(y, calls), batch_last(x, calls)
+    tiled = size == stride and padding == (0, 0) and all(n % k == 0 for n, k in zip(x.shape[2:], size, strict=True))
+    function = chosen(_gradient_serial, _gradient_parallel, 32 * x.size)
+    mode = (0 if tiled else 1) + (2 if relu else 0)
+    calls.append((function, (*map(_memory, (g, y, x, out)), len(x), size, stride, padding, mode)))
+    return out, calls

@@ -1,0 +1,27 @@
+"""How many threads the compiled kernels use. Results do not depend on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numba
+
+from treadle.errors import TreadleError
+
+numba.config.NUMBA_NUM_THREADS = max(numba.config.NUMBA_NUM_THREADS, 8)  # read when threads first start; most sleep
+numba.config.THREADING_LAYER = "workqueue"  # others wait actively, which costs milliseconds where a core is taken
+
+
+@contextmanager
+def with_threads(threads: int) -> Iterator[None]:
+    """Run kernels on so many threads inside the `with` block; raise TreadleError where there are not as many."""
+    most = numba.config.NUMBA_NUM_THREADS
+    if threads > most:
+        raise TreadleError(f"threads can be at most {most} on this machine, found {threads}")
+    before = numba.get_num_threads()
+    numba.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)

@@ -1,0 +1,303 @@
+"""The two innermost loops of convolution and matrix product, as vector instructions through LLVM.
+
+Memory is batch-last, so a run of output elements (the lanes) meets runs of inputs that lie just as close. `gather`
+holds a tile of rows × vectors of outputs in registers while it walks over all taps; `correlate` holds rows × taps of
+weight gradients while it walks over the lanes. Written in plain Numba both would keep their sums in memory.
+
+Source: Goto and van de Geijn, Anatomy of high-performance matrix multiplication, ACM TOMS 34, 2008.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from llvmlite import binding, ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+_FEATURES = binding.get_host_cpu_features()
+WIDE = bool(_FEATURES.get("avx512f"))
+VECTOR_BYTES = 64 if WIDE else 32
+REGISTERS = 32 if WIDE or not _FEATURES.get("avx") else 16
+# Rows of a tile and the vectors in it, by the number of rows there are: the pairs that measured fastest of those
+# that fit into the registers with their operands.
+SHAPES = {8: 3, 6: 4, 5: 4, 4: 5} if REGISTERS == 32 else {6: 2, 5: 2, 4: 3}
+
+
+# Taps of a tile by its rows, for `correlate`.
+TAPS = {rows: min((REGISTERS - 1) // (rows + 1), 5) for rows in (*SHAPES, 2, 1)}
+
+
+def rows_for(count: int, shapes: dict[int, int]) -> int:
+    """Choose the rows of a tile so that the fewest are computed in vain."""
+    return min(shapes, key=lambda rows: (-(-count // rows) * rows, -rows))
+
+
+I64, I32 = ir.IntType(64), ir.IntType(32)
+
+
+class _Emitter:
+    """Vector operations on addresses, for elements of one type."""
+
+    def __init__(self, builder: Any, dtype: Any) -> None:
+        self.builder = builder
+        self.element = ir.FloatType() if dtype == types.float32 else ir.DoubleType()
+        self.size = 4 if dtype == types.float32 else 8
+        self.width = VECTOR_BYTES // self.size
+        self.vector = ir.VectorType(self.element, self.width)
+        self.zero = ir.Constant(self.vector, [0.0] * self.width)
+        bits, mask = f"v{self.width}f{self.size * 8}", ir.VectorType(ir.IntType(1), self.width)
+        pointer, v = self.vector.as_pointer(), self.vector
+
+        def function(name: str, result: Any, *arguments: Any) -> Any:
+            return cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(result, arguments), f"llvm.{name}.{bits}"
+            )
+
+        self._fma = function("fma", v, v, v, v)
+        load = ir.FunctionType(v, [pointer, I32, mask, v])
+        store = ir.FunctionType(ir.VoidType(), [v, pointer, I32, mask])
+        self._load = cgutils.get_or_insert_function(builder.module, load, f"llvm.masked.load.{bits}.p0")
+        self._store = cgutils.get_or_insert_function(builder.module, store, f"llvm.masked.store.{bits}.p0")
+
+    def bytes(self, elements: Any) -> Any:
+        return self.builder.mul(elements, I64(self.size))
+
+    def at(self, address: Any, *steps: tuple[Any, Any]) -> Any:
+        for number, stride in steps:
+            address = self.builder.add(address, self.builder.mul(number, stride))
+        return address
+
+    def splat(self, scalar: Any) -> Any:
+        vector = ir.VectorType(scalar.type, self.width)
+        undefined = ir.Constant(vector, ir.Undefined)
+        first = self.builder.insert_element(undefined, scalar, I32(0))
+        return self.builder.shuffle_vector(
+            first, undefined, ir.Constant(ir.VectorType(I32, self.width), [0] * self.width)
+        )
+
+    def mask(self, lanes: Any) -> Any:
+        numbers = ir.Constant(ir.VectorType(I64, self.width), list(range(self.width)))
+        return self.builder.icmp_signed("<", numbers, self.splat(lanes))
+
+    def broadcast(self, address: Any) -> Any:
+        return self.splat(self.builder.load(self.builder.inttoptr(address, self.element.as_pointer())))
+
+    def load(self, address: Any, mask: Any = None) -> Any:
+        pointer = self.builder.inttoptr(address, self.vector.as_pointer())
+        if mask is None:
+            return self.builder.load(pointer, align=self.size)
+        return self.builder.call(self._load, [pointer, I32(self.size), mask, self.zero])
+
+    def store(self, value: Any, address: Any, mask: Any = None) -> None:
+        pointer = self.builder.inttoptr(address, self.vector.as_pointer())
+        if mask is None:
+            self.builder.store(value, pointer, align=self.size)
+        else:
+            self.builder.call(self._store, [value, pointer, I32(self.size), mask])
+
+    def fma(self, a: Any, b: Any, c: Any) -> Any:
+        return self.builder.call(self._fma, [a, b, c])
+
+    def flag(self, bit: Any) -> Any:
+        return self.builder.icmp_signed("!=", self.splat(self.builder.zext(bit, I64)), self.splat(I64(0)))
+
+    def over(self, lanes: Any, body: Callable[[Any, Any], None]) -> None:
+        """Emit `body(offset in bytes, mask)` for all whole vectors of the lanes, and for the rest of them."""
+        builder, step = self.builder, I64(VECTOR_BYTES)
+        whole, rest = builder.sdiv(lanes, I64(self.width)), builder.srem(lanes, I64(self.width))
+        with cgutils.for_range(builder, whole) as loop:
+            body(builder.mul(loop.index, step), None)
+        with builder.if_then(builder.icmp_signed(">", rest, I64(0))):
+            body(builder.mul(whole, step), self.mask(rest))
+
+
+def _variants(builder: Any, rows: Any, count: Any, shapes: dict[int, int]) -> Iterator[tuple[int, int]]:
+    """Yield each (rows, count), emitting what the caller then builds for the case that these are wanted."""
+    done = builder.append_basic_block("done")
+    chosen = builder.add(builder.mul(rows, I64(64)), count)
+    switch = builder.switch(chosen, done)
+    for r, most in shapes.items():
+        for c in range(1, most + 1):
+            block = builder.append_basic_block(f"tile{r}x{c}")
+            switch.add_case(I64(r * 64 + c), block)
+            builder.position_at_end(block)
+            yield r, c
+            builder.branch(done)
+    builder.position_at_end(done)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def gather(context, like, rows, vectors, x, nc, xc, nh, xh, nw, xw, w, wc, wh, ww, bias, out, stride, valid, last, mode):  # type: ignore[no-untyped-def]
+    """out[r, lane] = bias[r] (or out[r, lane]) + Σ w[c, h, w, r] · x[c, h, w, lane] over the taps c, h, w.
+
+    x, w, bias and out are addresses in bytes, strides count elements. `valid` rows are stored and, of the last
+    vector, `last` lanes. mode: bit 0, the sum begins with the bias; bit 1, negative results become 0.
+    """
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        e = _Emitter(builder, signature.args[0].dtype)
+        (_, rows, vectors, x, nc, xc, nh, xh, nw, xw, w, wc, wh, ww, bias, out, stride, valid, last, mode) = args
+        xc, xh, xw, wc, wh, ww, stride = (e.bytes(v) for v in (xc, xh, xw, wc, wh, ww, stride))
+        mask = e.mask(last)
+        begins = builder.icmp_signed("!=", builder.and_(mode, I64(1)), I64(0))
+        clips = builder.icmp_signed("!=", builder.and_(mode, I64(2)), I64(0))
+        for r_count, v_count in _variants(builder, rows, vectors, SHAPES):
+            _gather(e, r_count, v_count, begins, clips, mask, x, nc, xc, nh, xh, nw, xw, w, wc, wh, ww, bias, out, stride, valid)
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.int64] * 19), generate
+
+
+def _gather(e, rows, vectors, begins, clips, mask, x, nc, xc, nh, xh, nw, xw, w, wc, wh, ww, bias, out, stride, valid):  # type: ignore[no-untyped-def]
+    builder = e.builder
+    sums = [[cgutils.alloca_once(builder, e.vector) for _ in range(vectors)] for _ in range(rows)]
+    every = [(r, v) for r in range(rows) for v in range(vectors)]
+    masks = [None] * (vectors - 1) + [mask]
+
+    def place(r: int, v: int) -> Any:
+        return builder.add(e.at(out, (I64(r), stride)), I64(v * VECTOR_BYTES))
+
+    with builder.if_else(begins) as (then, otherwise):
+        with then:
+            for r in range(rows):
+                value = e.broadcast(builder.add(bias, I64(r * e.size)))
+                for v in range(vectors):
+                    builder.store(value, sums[r][v])
+        with otherwise:
+            for r in range(rows):
+                for v in range(vectors):
+                    builder.store(e.zero, sums[r][v])
+                with builder.if_then(builder.icmp_signed("<", I64(r), valid)):
+                    for v in range(vectors):
+                        builder.store(e.load(place(r, v), masks[v]), sums[r][v])
+    with cgutils.for_range(builder, nc) as channel:
+        x0, w0 = e.at(x, (channel.index, xc)), e.at(w, (channel.index, wc))
+        with cgutils.for_range(builder, nh) as height:
+            x1, w1 = e.at(x0, (height.index, xh)), e.at(w0, (height.index, wh))
+            with cgutils.for_range(builder, nw) as width:
+                x2, w2 = e.at(x1, (width.index, xw)), e.at(w1, (width.index, ww))
+                values = [e.load(builder.add(x2, I64(v * VECTOR_BYTES)), masks[v]) for v in range(vectors)]
+                for r in range(rows):
+                    weight = e.broadcast(builder.add(w2, I64(r * e.size)))
+                    for v in range(vectors):
+                        builder.store(e.fma(weight, values[v], builder.load(sums[r][v])), sums[r][v])
+    with builder.if_then(clips):
+        for r, v in every:
+            value = builder.load(sums[r][v])
+            builder.store(builder.select(builder.fcmp_ordered("<", value, e.zero), e.zero, value), sums[r][v])
+    for r in range(rows):
+        with builder.if_then(builder.icmp_signed("<", I64(r), valid)):
+            for v in range(vectors):
+                e.store(builder.load(sums[r][v]), place(r, v), masks[v])
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def correlate(context, like, rows, taps, g, gr, gh, x, xt, xh, nh, lanes, sums):  # type: ignore[no-untyped-def]
+    """sums[t, r, :] += g[r, h, lane] · x[t, h, lane] over h and the lanes, vector by vector; the caller adds those up.
+
+    g, x and sums are addresses in bytes, the strides gr, gh, xt and xh count elements.
+    """
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        e = _Emitter(builder, signature.args[0].dtype)
+        (_, rows, taps, g, gr, gh, x, xt, xh, nh, lanes, sums) = args
+        gr, gh, xt, xh = (e.bytes(v) for v in (gr, gh, xt, xh))
+        for r_count, t_count in _variants(builder, rows, taps, TAPS):
+            _correlate(e, r_count, t_count, g, gr, gh, x, xt, xh, nh, lanes, sums)
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.int64] * 11), generate
+
+
+def _correlate(e, rows, taps, g, gr, gh, x, xt, xh, nh, lanes, sums):  # type: ignore[no-untyped-def]
+    builder = e.builder
+    held = [[cgutils.alloca_once(builder, e.vector) for _ in range(rows)] for _ in range(taps)]
+    every = [(t, r) for t in range(taps) for r in range(rows)]
+    places = {(t, r): builder.add(sums, I64((t * rows + r) * VECTOR_BYTES)) for t, r in every}
+    for t, r in every:
+        builder.store(e.load(places[t, r]), held[t][r])
+
+    def add(x0: Any, g0: Any, mask: Any) -> None:
+        values = [e.load(e.at(x0, (I64(t), xt)), mask) for t in range(taps)]
+        for r in range(rows):
+            gradient = e.load(e.at(g0, (I64(r), gr)), mask)
+            for t in range(taps):
+                builder.store(e.fma(gradient, values[t], builder.load(held[t][r])), held[t][r])
+
+    whole, rest = builder.sdiv(lanes, I64(e.width)), builder.srem(lanes, I64(e.width))
+    mask, step = e.mask(rest), I64(VECTOR_BYTES)
+    with cgutils.for_range(builder, nh) as height:
+        x0, g0 = e.at(x, (height.index, xh)), e.at(g, (height.index, gh))
+        with cgutils.for_range(builder, whole) as loop:
+            add(e.at(x0, (loop.index, step)), e.at(g0, (loop.index, step)), None)
+        with builder.if_then(builder.icmp_signed(">", rest, I64(0))):
+            add(e.at(x0, (whole, step)), e.at(g0, (whole, step)), mask)
+    for t, r in every:
+        e.store(builder.load(held[t][r]), places[t, r])
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def pool_max(context, like, x, nh, xh, nw, xw, lanes, out):  # type: ignore[no-untyped-def]
+    """out[lane] = largest x[h, w, lane] over a window, NaN if one is; addresses in bytes, strides in elements."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        e = _Emitter(builder, signature.args[0].dtype)
+        (_, x, nh, xh, nw, xw, lanes, out) = args
+        xh, xw = e.bytes(xh), e.bytes(xw)
+        top = cgutils.alloca_once(builder, e.vector)
+
+        def window(offset: Any, mask: Any) -> None:
+            start = builder.add(x, offset)
+            builder.store(e.load(start, mask), top)
+            with cgutils.for_range(builder, nh) as height, cgutils.for_range(builder, nw) as width:
+                value = e.load(e.at(start, (height.index, xh), (width.index, xw)), mask)
+                # true for a NaN too, unless the largest so far is one already
+                above = builder.fcmp_unordered(">", value, builder.load(top))
+                known = builder.fcmp_unordered("uno", builder.load(top), e.zero)
+                keep = builder.or_(builder.not_(above), known)
+                builder.store(builder.select(keep, builder.load(top), value), top)
+            e.store(builder.load(top), builder.add(out, offset), mask)
+
+        e.over(lanes, window)
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.int64] * 7), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def pool_max_gradient(context, like, g, y, x, gx, nh, xh, nw, xw, lanes, mode):  # type: ignore[no-untyped-def]
+    """gx[h, w, lane] = g[lane] at the first x[h, w, lane] of a window that is its largest, y[lane]; elsewhere 0.
+
+    mode: bit 0, add to gx instead of writing it; bit 1, g counts only where y is above 0.
+    """
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        e = _Emitter(builder, signature.args[0].dtype)
+        (_, g, y, x, gx, nh, xh, nw, xw, lanes, mode) = args
+        xh, xw = e.bytes(xh), e.bytes(xw)
+        adds = builder.icmp_signed("!=", builder.and_(mode, I64(1)), I64(0))
+        clips = builder.icmp_signed("!=", builder.and_(mode, I64(2)), I64(0))
+        left = cgutils.alloca_once(builder, e.vector)  # the gradient, until it has gone to its place
+
+        def window(offset: Any, mask: Any) -> None:
+            top, gradient = e.load(builder.add(y, offset), mask), e.load(builder.add(g, offset), mask)
+            positive = builder.fcmp_ordered(">", top, e.zero)
+            clipped = builder.select(positive, gradient, e.zero)
+            builder.store(builder.select(e.flag(clips), clipped, gradient), left)
+            with cgutils.for_range(builder, nh) as height, cgutils.for_range(builder, nw) as width:
+                place = builder.add(offset, e.at(I64(0), (height.index, xh), (width.index, xw)))
+                value = e.load(builder.add(x, place), mask)
+                here = builder.fcmp_unordered("==", value, top)
+                share = builder.select(here, builder.load(left), e.zero)
+                builder.store(builder.select(here, e.zero, builder.load(left)), left)
+                before = e.load(builder.add(gx, place), mask)
+                share = builder.select(e.flag(adds), builder.fadd(before, share), share)
+                e.store(share, builder.add(gx, place), mask)
+
+        e.over(lanes, window)
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.int64] * 10), generate

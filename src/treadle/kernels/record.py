@@ -1,0 +1,206 @@
+"""Recording a computation once and running it again on other numbers in the same arrays.
+
+While a function is recorded, its arrays travel as `Recorded`, which computes as usual and keeps a list of what was
+done. The arrays that came out are then the buffers of every further run: nothing is allocated, no shape is looked
+at, and a view of a buffer costs nothing. What reads a number in Python, as `if x > 0` or `float(x)`, cannot be
+recorded, for it might go another way next time, and raises `NotRecordable`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+
+from treadle.errors import TreadleError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Call = tuple[Callable[..., Any], tuple[Any, ...]]
+
+
+class NotRecordable(TreadleError):
+    """A computation looked at a number in Python, so that running its calls again might not be the same."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} looks at the numbers of an array")
+
+
+@dataclass
+class Entry:
+    """One operation of a recording: the kernel's name and function, its operands and settings, output and calls."""
+
+    name: str
+    function: Callable[..., Any]
+    operands: tuple[Any, ...]
+    settings: dict[str, Any]
+    out: Array
+    calls: list[Call]
+
+    def into(self, out: Array) -> Entry:
+        """Return the same operation with its output in another array of the same shape and type."""
+        return planned(self.name, self.function, self.operands, self.settings, out)
+
+
+def planned(
+    name: str, function: Callable[..., Any], operands: tuple[Any, ...], settings: dict[str, Any], out: Array | None = None
+) -> Entry:
+    """Plan an operation and run it, into a new array unless one is given."""
+    if hasattr(function, "plan"):
+        out, calls = function.plan(*operands, **settings, **({} if out is None else {"out": out}))
+        for call, arguments in calls:
+            call(*arguments)
+        return Entry(name, function, operands, settings, out, calls)
+    if isinstance(function, np.ufunc) and not settings:
+        result = np.asarray(function(*operands) if out is None else function(*operands, out))
+        return Entry(name, function, operands, settings, result, [(function, (*operands, result))])
+    result = np.asarray(function(*operands, **settings))
+    if any(isinstance(operand, np.ndarray) and np.may_share_memory(operand, result) for operand in operands):
+        return Entry(name, function, operands, settings, result, [])  # a view: it is there already
+    if out is None:
+        out = result
+    else:
+        np.copyto(out, result)
+    return Entry(name, function, operands, settings, out, [(_copy, (out, function, operands, settings))])
+
+
+def _copy(out: Array, function: Callable[..., Any], operands: tuple[Any, ...], settings: dict[str, Any]) -> None:
+    np.copyto(out, function(*operands, **settings))
+
+
+class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
+    """An array on its way through a computation that is being recorded; `number` tells where it came from."""
+
+    __slots__ = ("array", "number", "recorder")
+
+    def __init__(self, array: Array, recorder: Recorder, number: int) -> None:
+        self.array = array
+        self.recorder = recorder
+        self.number = number
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the axes."""
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Number type of the elements."""
+        return self.array.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self.array.ndim
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.array.size
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, index: Any) -> Recorded:
+        return self.recorder.apply("getitem", operator.getitem, (self, index), {})
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **settings: Any) -> Recorded:
+        if method != "__call__" or settings:
+            raise NotRecordable(f"np.{ufunc.__name__}.{method}")
+        return self.recorder.apply(ufunc.__name__, ufunc, inputs, {})
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+        raise NotRecordable("a function of NumPy")
+
+    def __bool__(self) -> NoReturn:
+        raise NotRecordable("if, while, and, or")
+
+    def __float__(self) -> NoReturn:
+        raise NotRecordable("float()")
+
+    def __int__(self) -> NoReturn:
+        raise NotRecordable("int()")
+
+    def __iter__(self) -> NoReturn:
+        raise NotRecordable("a loop")
+
+    def item(self) -> NoReturn:
+        """A number for Python, which recording cannot give."""
+        raise NotRecordable("item()")
+
+
+class Recorder:
+    """Kernels that record: a namespace with the names of the kernels given.
+
+    Args:
+        kernels: what computes.
+        inputs: the arrays that change from run to run; all others are constants.
+    """
+
+    def __init__(self, kernels: Any, inputs: Sequence[Array]) -> None:
+        self.kernels = kernels
+        self.inputs = {id(array): -number for number, array in enumerate(inputs, 1)}
+        self.entries: list[Entry] = []
+        self.outline: list[Any] = []
+        self._targets: list[tuple[Any, Array]] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Recorded]:
+        function = getattr(self.kernels, name)
+
+        def kernel(*operands: Any, **settings: Any) -> Recorded:
+            return self.apply(name, function, operands, settings)
+
+        setattr(self, name, kernel)
+        return kernel
+
+    def recorded(self, array: Array) -> Recorded:
+        """Let one of the inputs travel through what is recorded."""
+        return Recorded(array, self, self.inputs[id(array)])
+
+    def apply(self, name: str, function: Callable[..., Any], operands: tuple[Any, ...], settings: dict[str, Any]) -> Recorded:
+        """Compute, and keep what was done."""
+        if any(isinstance(value, Recorded) for value in settings.values()):
+            raise NotRecordable(f"an array given to {name} as a setting")
+        self.outline.append((name, [_mark(o) for o in operands], repr(settings)))
+        self.entries.append(planned(name, function, tuple(map(_plain, operands)), settings))
+        return Recorded(self.entries[-1].out, self, len(self.entries) - 1)
+
+    def result(self, value: Any, place: Array) -> None:
+        """Say that a value, recorded or constant, is wanted in an array; None stands for zeros."""
+        self._targets.append((value, place))
+
+    def finish(self) -> list[Call]:
+        """Return all calls in order, fused where the kernels can, with the results going to their places."""
+        entries = getattr(self.kernels, "fuse", list)(self.entries)
+        last: list[Call] = []
+        for value, place in self._targets:
+            if value is None:
+                last.append((place.fill, (0,)))
+                continue
+            plain = _plain(value)
+            makers = [number for number, entry in enumerate(entries) if entry.out is plain and entry.calls]
+            if makers and sum(plain is other for entry in entries for other in entry.operands) == 0:
+                entries[makers[0]] = entries[makers[0]].into(place)
+            else:
+                last.append((np.copyto, (place, plain)))
+        return [call for entry in entries for call in entry.calls] + last
+
+
+def _plain(operand: Any) -> Any:
+    if isinstance(operand, Recorded):
+        return operand.array
+    return tuple(map(_plain, operand)) if isinstance(operand, tuple) else operand
+
+
+def _mark(operand: Any) -> Any:
+    """What tells whether an operand is the same in another recording."""
+    if isinstance(operand, Recorded):
+        return operand.number
+    if isinstance(operand, tuple):
+        return tuple(map(_mark, operand))
+    if isinstance(operand, np.ndarray):
+        return operand.shape, operand.dtype.str, hashlib.sha256(np.ascontiguousarray(operand)).digest()
+    return repr(operand)

@@ -1,0 +1,40 @@
+"""The updates of optimisers in plain NumPy, in place on flat arrays: one pass over memory for each operation.
+
+Each is the formula of its optimiser's `step`. `treadle.kernels.cpu` has them in one pass.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def largest(x: Array) -> float:
+    """Largest absolute value of a flat array; NaN or ∞ if one is not finite."""
+    return float(np.max(np.abs(x), initial=0))
+
+
+def sgd(p: Array, g: Array, lr: float, weight_decay: float) -> None:
+    """p ← p − lr · (g + weight_decay · p)."""
+    p -= lr * (g + weight_decay * p)
+
+
+def momentum(p: Array, g: Array, velocity: Array, lr: float, momentum: float, weight_decay: float) -> None:
+    """v ← momentum · v + g + weight_decay · p, p ← p − lr · v."""
+    velocity *= momentum
+    velocity += g + weight_decay * p
+    p -= lr * velocity
+
+
+def adam(
+    p: Array, g: Array, mean: Array, square: Array, rate: float, root: float, beta1: float, beta2: float, epsilon: float
+) -> None:
+    """Adam, with rate = lr / (1 − β₁ᵗ) and root = √(1 − β₂ᵗ)."""
+    mean *= beta1
+    mean += (1 - beta1) * g
+    square *= beta2
+    square += (1 - beta2) * (g * g)
+    p -= rate * mean / (np.sqrt(square) / root + epsilon)
