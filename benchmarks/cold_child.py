@@ -2,20 +2,23 @@
 
     python cold_child.py PEER FOLDER THREADS SAMPLES
 
-PEER is `treadle` or a variant of PyTorch in `peers`. Prints when each stage was reached, on the clock of the machine, and
-the peak memory, as a JSON line.
+PEER is `treadle` or a variant of PyTorch in `peers`. Prints a JSON line: when each stage was reached, on the machine's
+clock, and the peak memory at the end of the epoch.
 """
 
 import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
+
+from worker import peak_memory
 
 BATCH = 100
 LEARNING_RATE = 0.001
 
 
-def treadle(folder: Path, threads: int, samples: int) -> tuple[dict[str, float], float]:  # noqa: ARG001 has its own data
+def treadle(threads: int, samples: int) -> dict[str, Any]:
     """Train with `fit` on the MNIST of the package; the evaluation that follows is not waited for."""
     import treadle as td
 
@@ -23,16 +26,17 @@ def treadle(folder: Path, threads: int, samples: int) -> tuple[dict[str, float],
     mnist = td.data.load("mnist")
     sets = td.data.Sets(mnist.train[:samples], mnist.validation, mnist.test, "mnist", "")
     marks["loaded"] = time.monotonic()
-    taken, losses = 0, []
+    losses: list[float] = []
+    memory: int | None = None
 
-    def on_step(state: object, steps: int) -> None:
-        nonlocal taken
-        taken += 1
-        losses.append(state.loss)  # type: ignore[attr-defined]
-        if taken == 1:
+    def on_step(state: Any, steps: int) -> None:
+        nonlocal memory
+        losses.append(float(state.loss))
+        if len(losses) == 1:
             marks["first step"] = time.monotonic()
-        if taken == steps:
+        if len(losses) == steps:
             marks["epoch"] = time.monotonic()
+            memory = peak_memory()
 
     td.fit(
         "lenet",
@@ -43,10 +47,10 @@ def treadle(folder: Path, threads: int, samples: int) -> tuple[dict[str, float],
         threads=threads,
         on_step=on_step,
     )
-    return marks, sum(losses) / len(losses)
+    return {"marks": marks, "loss": sum(losses) / len(losses), "peak_memory_bytes": memory}
 
 
-def torch(peer: str, folder: Path, threads: int, samples: int) -> tuple[dict[str, float], float]:
+def torch(peer: str, folder: Path, threads: int, samples: int) -> dict[str, Any]:
     """Train with PyTorch on the images from .npy files, which stay bytes in memory as Treadle's do."""
     import numpy as np
     from peers import PEERS
@@ -60,16 +64,13 @@ def torch(peer: str, folder: Path, threads: int, samples: int) -> tuple[dict[str
     trainer = Trainer(Setting("lenet", BATCH, threads, seed=0), data, PEERS[peer].variant, keep_bytes=True)
     measured = trainer.train(1, 0)
     marks["epoch"] = time.monotonic()
-    return marks, measured.loss
+    return {"marks": marks, "loss": measured.loss, "peak_memory_bytes": peak_memory()}
 
 
 def main() -> None:
     peer, folder, threads, samples = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    train = treadle if peer == "treadle" else lambda *arguments: torch(peer, *arguments)
-    marks, loss = train(folder, threads, samples)
-    from worker import peak_memory
-
-    print(json.dumps({"marks": marks, "loss": loss, "peak_memory_bytes": peak_memory()}))
+    found = treadle(threads, samples) if peer == "treadle" else torch(peer, folder, threads, samples)
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

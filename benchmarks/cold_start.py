@@ -69,7 +69,7 @@ def start(peer: str, folder: Path, cache: Path, threads: int, samples: int) -> d
 
 
 def measure(folder: Path, threads: int, samples: int, repeats: int) -> dict[str, dict[str, Any]]:
-    """Start each in turn; before that everything once, which fills Python's bytecode, the page cache and the kernels'."""
+    """Start each in turn, and before that everything once, which fills the caches of bytecode, files and kernels."""
     results: dict[str, dict[str, Any]] = {}
     warm = folder / "cache"
     for name, (peer, empty) in STARTS.items():

@@ -120,7 +120,7 @@ def table(report: dict[str, Any]) -> list[str]:
     lines = [
         "# Kernels of LeNet and the machine's matrix product",
         "",
-        f"`{report['kernels']}`, batch {options['batch']:,}, float32; median of {plural(options['rounds'], 'round')}. "
+        f"`{report['kernels']}`, batch {options['batch']:,}, float32; median of {plural(report['rounds'], 'round')}. "
         f"The peak is NumPy's product of {SIZE} × {SIZE} matrices. Products with the border of zeros are not counted. "
         f"OpenBLAS: {', '.join(report['blas']) or 'unknown'}.",
         "",
@@ -179,7 +179,13 @@ def main(arguments: list[str] | None = None) -> int:
     pools = {
         f"{pool.get('architecture')} {pool['version']}" for pool in threadpool_info() if pool["user_api"] == "blas"
     }
-    report = {**context(options, machine), "kernels": fastest().__name__, "blas": sorted(pools), "results": results}
+    report = {
+        **context(options, machine),
+        "rounds": rounds,
+        "kernels": fastest().__name__,
+        "blas": sorted(pools),
+        "results": results,
+    }
     earlier = os.environ.get("TREADLE_BENCHMARK_UNSET", "")
     report["unset"] = dict(pair.split("=", 1) for pair in earlier.split(",") if pair)
     write_report(report, table(report), f"gemm-share-batch{options.batch}", options.output)

@@ -76,9 +76,9 @@ def measure(
                 raise WorkerError(f"not the same network: {built}")
             for number in range(rounds + 1):
                 for name, result in built.items():
-                    measured = workers[name].ask(do="train", epochs=1, seed=number)
-                    if number:  # the first epoch warms up
-                        result["ms"].append(measured["seconds"] / steps * 1000)
+                    measured = workers[name].ask(do="train", epochs=2, seed=number)
+                    if number:  # the first round warms up, and so does the first epoch of each
+                        result["ms"].append(measured["each"][1] / steps * 1000)
             for result in built.values():
                 label = f"{point['model']} {point['quantity']} {point[point['quantity']]}"
                 print(f"{result['peer']:20} {plural(threads, 'thread'):10} {label:20} {middle(result):9.3f} ms")
@@ -94,11 +94,12 @@ def middle(result: dict[str, Any]) -> float:
 
 
 def plot(results: list[dict[str, Any]], path: Path) -> None:
-    """Draw a panel for each model and quantity; a line is a peer with a number of threads, a bar the range of rounds."""
+    """Draw a panel for each model and quantity; a line is a peer with so many threads, a bar the range of rounds."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib import ticker
 
     panels = list(dict.fromkeys((result["model"], result["quantity"]) for result in results))
     models = list(dict.fromkeys(model for model, _ in panels))
@@ -136,6 +137,8 @@ def plot(results: list[dict[str, Any]], path: Path) -> None:
             )
             axis.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
             axis.minorticks_off()
+            axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter("{x:g}")
             axis.grid(alpha=0.3)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(lines))
     figure.savefig(path)
@@ -148,9 +151,10 @@ def table(report: dict[str, Any]) -> list[str]:
         "# Growth of the time of a step",
         "",
         f"Milliseconds a step, the median of {plural(options['rounds'], 'round')} of {plural(report['steps'], 'step')} "
-        f"each, on random images 28×28, float32. One quantity changes, and the others are those of the model: batch "
-        f"{BATCH}; mlp 784-100-10 with SGD; lenet with two convolutions of 20 filters and Adam (further convolutions "
-        "come after the second pooling). `×` is the step with one thread ÷ that with the number above.",
+        "each, after as many to warm up, on random images 28×28, float32. One quantity changes, and the others are "
+        f"those of the model: batch {BATCH}; mlp 784-100-10 with SGD; lenet with two convolutions of 20 filters and "
+        "Adam (further convolutions come after the second pooling). `×` is the step with one thread ÷ that with the "
+        "number above.",
         "",
         *preamble(report),
     ]
@@ -181,11 +185,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", default="1,2", help="numbers separated by commas (default %(default)s)")
     parser.add_argument("--rounds", type=positive, default=5, help="times that each point is measured (default 5)")
     parser.add_argument("--steps", type=positive, default=20, help="in a round (default 20)")
-    parser.add_argument("--peers", default="treadle,torch", help="separated by commas (default %(default)s)")
+    parser.add_argument("--peers", default="treadle,torch", help="treadle or of torch (default %(default)s)")
     options = parser.parse_args(arguments)
     options.peers = options.peers.split(",")
-    if unknown := [name for name in options.peers if name not in PEERS]:
-        parser.error(f"no peer is called {', '.join(unknown)}: there are {', '.join(PEERS)}")
+    able = [name for name, peer in PEERS.items() if peer.module in ("treadle", "torch")]
+    if unknown := [name for name in options.peers if name not in able]:
+        parser.error(f"{', '.join(unknown)} cannot be measured here: there are {', '.join(able)}")
     try:
         options.threads = [positive(number) for number in options.threads.split(",")]
     except (ValueError, argparse.ArgumentTypeError) as error:

@@ -2,8 +2,8 @@
 
     python benchmarks/same_accuracy.py --seeds 5 --epochs 2
 
-Compares the losses step by step with the rounding of float32, and the accuracies on the test set over several seeds. See
-benchmarks/README.md.
+Compares the losses step by step, by the measure of float32's rounding, and the accuracies on the test set over several
+seeds. See benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from harness import (
 
 sys.path.insert(0, str(HERE.parent / "parity"))
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from lenet_pair import (  # noqa: E402
+import numpy as np
+import torch
+from lenet_pair import (
     accuracy_of,
     distances,
     root_mean_square,
     train_torch,
     train_treadle,
 )
-from scipy import stats  # noqa: E402
+from scipy import stats
 
-import treadle as td  # noqa: E402
+import treadle as td
 
 BATCH = 100
 
@@ -100,7 +100,7 @@ def paired(accuracies: list[dict[str, Any]]) -> dict[str, Any]:
 
 def table(report: dict[str, Any]) -> list[str]:
     """Return the report for a person, in Markdown."""
-    options, losses, accuracies, test = (report[key] for key in ("options", "losses", "accuracies", "test"))
+    losses, accuracies, test = (report[key] for key in ("losses", "accuracies", "test"))
     lines = [
         "# The same training in Treadle and in PyTorch",
         "",
@@ -129,7 +129,13 @@ def table(report: dict[str, Any]) -> list[str]:
         )
     head = ["seed", "treadle, float32", "torch, float32", "treadle ÷ largest of torch", "loss"]
     lines += markdown_table(head, rows)
-    lines += ["", f"## Accuracy on the test set after {plural(options['epochs'], 'epoch')}", ""]
+    ratio = np.median([found["treadle"] / max(found["torch"]) for found in losses])
+    lines += [
+        "",
+        f"Median ratio {ratio:.2f}. Seeds with larger distances are those in which rounding changed a step of Adam for "
+        "a weight whose gradient is near 0.",
+    ]
+    lines += ["", f"## Accuracy on the test set after {plural(report['epochs'], 'epoch')}", ""]
     rows = [
         [str(a["seed"]), f"{a['treadle']:.4f}", f"{a['torch']:.4f}", f"{a['treadle'] - a['torch']:+.4f}"]
         for a in accuracies
@@ -183,6 +189,7 @@ def main(arguments: list[str] | None = None) -> int:
         **context(options, machine),
         "steps": steps,
         "runs": runs,
+        "epochs": epochs,
         "versions": {name: importlib.metadata.version(name) for name in ("numpy", "torch", "scipy")},
         "losses": losses,
         "accuracies": accuracies,

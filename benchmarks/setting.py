@@ -111,8 +111,8 @@ MODELS = {
         ),
         Model(
             "resnet",
-            "convolution 16@3×3, then two residual blocks each of 16, 32 and 64 channels, all with batch normalisation; "
-            "global average pool, 64-10; cross-entropy",
+            "convolution 16@3×3, then two residual blocks each of 16, 32 and 64 channels, all with batch "
+            "normalisation; global average pool, 64-10; cross-entropy",
             "momentum",
             0.1,
             "resnet",
@@ -182,11 +182,12 @@ class Setting:
 
 @dataclass(frozen=True)
 class Epochs:
-    """What a peer measured over some epochs of training, without evaluation."""
+    """What a peer measured over some epochs of training, without evaluation; `each` epoch alone where it can tell."""
 
     seconds: float
     cpu_seconds: float
     loss: float
+    each: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

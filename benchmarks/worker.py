@@ -56,7 +56,7 @@ def main() -> int:
                     {
                         "test_accuracy": trainer.accuracy(),
                         "peak_memory_bytes": peak_memory(),
-                        "versions": {name: importlib.metadata.version(name) for name in distributions},
+                        "versions": versions(distributions),
                         "thread_pools": thread_pools(),
                     }
                 )
@@ -82,6 +82,15 @@ def pin(threads: int) -> None:
     """Keep the process on as many CPUs as it may have threads, where the system can."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+
+
+def versions(distributions: tuple[str, ...]) -> dict[str, str]:
+    """Return the versions of the distributions that are installed."""
+    found = {}
+    for name in distributions:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def peak_memory() -> int | None:

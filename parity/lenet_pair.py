@@ -1,9 +1,9 @@
-"""LeNet trained by Treadle and by PyTorch from the same weights on the same batches, for the test here and a benchmark.
+"""LeNet trained by Treadle and by PyTorch from the same weights on the same batches: for a test and a benchmark.
 
-Two float32 programs that compute the same by their rules still differ by rounding, and training lets the difference grow
-from step to step. How far they may differ is measured rather than guessed: PyTorch trains in float32 several times, with
-the samples of each batch in other orders. The rules are then the same, and sums are added in other orders. How far these
-runs lie from PyTorch in float64 is the noise of float32, and Treadle should lie no farther away.
+Two float32 programs of the same rules still differ by rounding, and training lets the difference grow from step to
+step. How far they may differ is measured rather than guessed: PyTorch trains in float32 several times, with the samples
+of each batch in other orders. The rules are then the same, and sums are added in other orders. How far these runs lie
+from PyTorch in float64 is the noise of float32, and Treadle should lie no farther away.
 """
 
 from __future__ import annotations
@@ -81,8 +81,7 @@ def train_torch(
     """Return the loss of each step, and the model; `within` is a seed that reorders the samples inside each batch."""
     model, losses = model_of(start(seed), dtype), []
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
-    images = torch.from_numpy(sets.train.images)
-    labels = torch.from_numpy(np.array(sets.train.labels))
+    images, labels = torch.tensor(sets.train.images), torch.tensor(sets.train.labels)
     shuffled = None if within is None else np.random.default_rng(within)
     order = td.data.Order(len(images), seed)
     for epoch in range(epochs):
@@ -98,7 +97,7 @@ def train_torch(
 
 def accuracy_of(model: torch.nn.Sequential, data: td.data.Dataset) -> float:
     """Return the share of right classes."""
-    images = torch.from_numpy(data.images)
+    images = torch.tensor(data.images)
     dtype = model[0].weight.dtype
     with torch.no_grad():
         predicted = torch.cat([model(part.to(dtype) / 255).argmax(1) for part in images.split(1000)])

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+import torch
 from lenet_pair import distances, root_mean_square
 
 import treadle as td
 
-STEPS, RUNS = 30, 4
+STEPS, SEEDS, RUNS = 30, 3, 4
 
 
 @pytest.fixture(scope="module")
@@ -13,10 +14,23 @@ def sets():
     return td.data.Sets(mnist.train[: STEPS * 100], mnist.validation[:100], mnist.test[:100], "mnist", "")
 
 
-# Measured: 0.4 to 1.7 times the largest of the four for the seeds 0 to 4. A wrong rule, such as an epsilon inside the
-# root in Adam or a border that is off by one, gives thousands.
+@pytest.fixture(autouse=True)
+def one_thread():
+    """PyTorch's threads wait actively, which takes minutes where another program has one of the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+# Adam divides a gradient near 0 by its own size, so that rounding now and then changes a weight by all of a step.
+# Losses then differ by 1e-6 to 3e-5 instead of 1e-7, in Treadle and in PyTorch alike. So it is the median over the
+# seeds that is compared: 0.4 as measured, and 32 where Adam has an epsilon of 1e-7 in place of 1e-8.
 def test_thirty_steps_differ_by_no_more_than_the_rounding_of_float32(sets):
-    ours, noise, exact = distances(sets, seed=0, runs=RUNS)
-    assert len(ours) == STEPS
-    assert np.mean(exact[-5:]) < np.mean(exact[:5]) / 2  # it learns, so the steps matter
-    assert root_mean_square(ours) <= 4 * root_mean_square(noise).max()
+    ratios = []
+    for seed in range(SEEDS):
+        ours, noise, exact = distances(sets, seed, RUNS)
+        assert len(ours) == STEPS
+        assert np.mean(exact[-5:]) < np.mean(exact[:5]) / 2  # it learns, so the steps matter
+        ratios.append(root_mean_square(ours) / root_mean_square(noise).max())
+    assert np.median(ratios) <= 4, ratios

@@ -39,9 +39,6 @@ class Case:
         return np.random.default_rng(zlib.crc32(str(self).encode())).uniform(-2, 2, shape).astype(dtype)
 
 
-CASES: list[Case] = []
-
-
 def draw(seed: str, shapes: Sequence[tuple[int, ...]], low: float, high: float) -> list[Array]:
     """Arrays whose elements are all different, evenly spread over low to high in random order."""
     sizes = [int(np.prod(shape)) for shape in shapes]
@@ -81,33 +78,37 @@ RANGES = {
 }
 
 
-def add(
-    op: str,
-    name: str,
-    shapes: Sequence[tuple[int, ...]] | tuple[int, ...],
-    run: Callable[..., Any] | None = None,
-    layout: Callable[[Array], Array] = plain,
-    **settings: Any,
-) -> None:
-    """A smooth case; one shape may stand for the list of one."""
-    several = [shapes] if isinstance(shapes, tuple) else shapes
-    arrays = draw(f"{op}: {name}", several, *RANGES.get(op, (-2.0, 2.0)))
-    CASES.append(Case(op, name, run or call(op, **settings), tuple(layout(array) for array in arrays)))
-
-
-def kink(
-    op: str,
-    name: str,
-    inputs: Sequence[Any],
-    gradients: Sequence[Any],
-    run: Callable[..., Any] | None = None,
-    **settings: Any,
-) -> None:
-    """A case where the op is not differentiable, with the gradients that it shall give."""
-    arrays = tuple(np.array(x, dtype=np.float64) for x in inputs)
-    expected = tuple(np.array(g, dtype=np.float64) for g in gradients)
-    CASES.append(Case(op, name, run or call(op, **settings), arrays, expected))
-
-
 def call(op: str, **settings: Any) -> Callable[..., Any]:
     return lambda ops, *xs: getattr(ops, op)(*xs, **settings)
+
+
+class Table(list[Case]):
+    """Cases, with two ways to add one."""
+
+    def add(
+        self,
+        op: str,
+        name: str,
+        shapes: Sequence[tuple[int, ...]] | tuple[int, ...],
+        run: Callable[..., Any] | None = None,
+        layout: Callable[[Array], Array] = plain,
+        **settings: Any,
+    ) -> None:
+        """A smooth case; one shape may stand for the list of one."""
+        several = [shapes] if isinstance(shapes, tuple) else shapes
+        arrays = draw(f"{op}: {name}", several, *RANGES.get(op, (-2.0, 2.0)))
+        self.append(Case(op, name, run or call(op, **settings), tuple(layout(array) for array in arrays)))
+
+    def kink(
+        self,
+        op: str,
+        name: str,
+        inputs: Sequence[Any],
+        gradients: Sequence[Any],
+        run: Callable[..., Any] | None = None,
+        **settings: Any,
+    ) -> None:
+        """A case where the op is not differentiable, with the gradients that it shall give."""
+        arrays = tuple(np.array(x, dtype=np.float64) for x in inputs)
+        expected = tuple(np.array(g, dtype=np.float64) for g in gradients)
+        self.append(Case(op, name, run or call(op, **settings), arrays, expected))

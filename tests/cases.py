@@ -2,10 +2,11 @@
 
 import numpy as np
 
-import cases_network  # noqa: F401 - adds its rows
-from case import CASES, INF, LAYOUTS, NAN, add, kink
+import cases_network
+from case import INF, LAYOUTS, NAN, Table
 
-__all__ = ["CASES"]
+CASES = Table(cases_network.CASES)
+add, kink = CASES.add, CASES.kink
 
 # One operand, element by element -------------------------------------------------------------------------------
 

@@ -4,7 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from case import INF, LAYOUTS, NAN, add, kink, plain
+from case import INF, LAYOUTS, NAN, Table, plain
+
+CASES = Table()
+add, kink = CASES.add, CASES.kink
 
 # Activations beside those above --------------------------------------------------------------------------------
 

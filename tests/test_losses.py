@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import mpmath
 import numpy as np
 import pytest
@@ -5,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import treadle as td
+from treadle import kernels
 from treadle.errors import DtypeError, LossError
 from treadle.losses import LOSSES, AbsoluteError, CrossEntropy, SquaredError
 
@@ -263,3 +266,57 @@ def test_predictions():
 
 def test_losses_go_by_these_names():
     assert {"squared_error": SquaredError, "absolute_error": AbsoluteError, "cross_entropy": CrossEntropy} == LOSSES
+
+
+class Unknown:
+    """Stands for an array while a step is recorded: it has a shape and a dtype, and no values to look at."""
+
+    def __init__(self, shape, dtype=np.int64):
+        self.shape, self.dtype = shape, np.dtype(dtype)
+
+    def __array__(self, dtype=None, copy=None):
+        raise AssertionError("its values were looked at")
+
+    def __bool__(self):
+        raise AssertionError("its values were looked at")
+
+
+@pytest.mark.parametrize("from_probabilities", [False, True])
+def test_labels_without_values_reach_the_kernels(from_probabilities):
+    seen = []
+
+    def note(x, found):
+        seen.append(found)
+        return np.ones(len(x))
+
+    labels = Unknown((3,))
+    replaced = {"cross_entropy": note, "getitem": lambda x, index: note(x, index[1])}
+    outputs = td.tensor(np.full((3, 4), 0.25), requires_grad=True)
+    with kernels.use(SimpleNamespace(**(vars(kernels.reference) | replaced))):
+        CrossEntropy(from_probabilities)(outputs, labels)
+    assert seen == [labels]
+
+
+@pytest.mark.parametrize(
+    ("loss", "shape", "dtype", "message"),
+    [
+        (CrossEntropy(), (4,), int, r"expected labels of shape \(3,\)"),
+        (CrossEntropy(), (3,), float, "labels must be integers, found float64"),
+        (CrossEntropy(), (3, 2), int, "one-hot targets cannot be recorded in a training step: give labels"),
+        (SquaredError(), (3,), float, r"predictions have shape \(3, 2\), targets \(3,\)"),
+        (AbsoluteError(), (2, 3), float, r"targets \(2, 3\)"),
+    ],
+    ids=str,
+)
+def test_shapes_are_compared_without_values(loss, shape, dtype, message):
+    with pytest.raises(LossError, match=message):
+        loss(td.tensor(np.zeros((3, 2)), requires_grad=True), Unknown(shape, dtype))
+
+
+def test_labels_may_be_a_tensor_or_a_list():
+    scores = td.tensor([[3.0, 1.0], [0.0, 2.0]])
+    expected = CrossEntropy()(scores, np.array([0, 1])).item()
+    assert CrossEntropy()(scores, td.tensor([0, 1])).item() == expected
+    assert CrossEntropy()(scores, [0, 1]).item() == expected
+    with pytest.raises(LossError, match="row 1 has label 2, expected 0 to 1"):
+        CrossEntropy()(scores, td.tensor([0, 2]))

@@ -20,7 +20,7 @@ class Peer:
 
 
 PEERS = {
-    "treadle": Peer("treadle", ("treadle",), ("numpy",)),
+    "treadle": Peer("treadle", ("treadle",), ("numpy", "numba")),
     "torch": Peer("torch", ("torch",), ("torch",)),
     "torch_channels_last": Peer("torch", ("torch",), ("torch",), "channels_last"),
     "torch_compile": Peer("torch", ("torch",), ("torch",), "compile"),

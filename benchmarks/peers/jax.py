@@ -1,9 +1,9 @@
-"""JAX at its best: one compiled function, shuffling included, for an epoch, or for a step where there are convolutions.
+"""JAX at its best: one compiled function for an epoch, shuffling included, or for a step where there are convolutions.
 
-XLA on the CPU runs a convolution inside `lax.scan` without its fast library: a step of LeNet took 720 ms there and 31 ms
-in a compiled step of its own, on one core. For the same reason max-pooling is a maximum over a reshaped array: the
-gradient of `lax.reduce_window` took as long as the rest. The variant im2col writes convolutions as matrix products, in
-one `lax.scan`.
+XLA on the CPU runs a convolution inside `lax.scan` without its fast library: a step of LeNet took 720 ms there, and
+31 ms in a compiled step of its own, on one core. Max-pooling is a maximum over a reshaped array, since the gradient of
+`lax.reduce_window` took as long as all the rest. The variant im2col writes convolutions as matrix products, in one
+`lax.scan`.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Keras on TensorFlow: `compile` and `fit`, with the step compiled by XLA, which is the default, and ten steps a call."""
+"""Keras on TensorFlow: `compile` and `fit`, the step compiled by XLA, which is the default, and ten steps a call."""
 
 import time
 
@@ -21,7 +21,6 @@ from setting import (
     Setting,
     scaled,
 )
-
 
 # Fewer returns to Python: a step of the small networks takes half the time. More than ten gain nothing.
 STEPS_PER_EXECUTION = 10

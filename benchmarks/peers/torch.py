@@ -136,7 +136,7 @@ class Trainer:
         """Train with a new order of the samples in each epoch."""
         generator = torch.Generator().manual_seed(seed)
         self.model.train()
-        begun, cpu = time.perf_counter(), time.process_time()
+        begun, cpu, ends = time.perf_counter(), time.process_time(), []
         for _ in range(epochs):
             losses = []
             batches = torch.randperm(len(self.labels), generator=generator).split(self.batch_size)
@@ -148,7 +148,9 @@ class Trainer:
                 losses.append(loss.detach())
             sizes = torch.tensor([len(indices) for indices in batches])
             mean = float((torch.stack(losses) * sizes).sum() / sizes.sum())
-        return Epochs(time.perf_counter() - begun, time.process_time() - cpu, mean)
+            ends.append(time.perf_counter())
+        each = tuple(end - start for start, end in zip([begun, *ends], ends, strict=False))
+        return Epochs(ends[-1] - begun, time.process_time() - cpu, mean, each)
 
     def accuracy(self) -> float:
         """Return the accuracy on the test set."""

@@ -116,7 +116,8 @@ class Trainer:
             on_step=on_step,
         )
         history = self.run.history
-        return Epochs(sum(epoch["seconds"] for epoch in history), cpu, history[-1]["train_loss"])
+        each = tuple(epoch["seconds"] for epoch in history)
+        return Epochs(sum(each), cpu, history[-1]["train_loss"], each)
 
     def accuracy(self) -> float:
         """Return the accuracy on the test set."""

@@ -312,7 +312,15 @@ def test_every_choice_works(cli, digits, setting, name):
     if name == "cross_entropy" or name in ("softmax", "mlp", "mlp_relu"):
         changes |= {"network.preset": "softmax", "loss.kind": "cross_entropy"}
     if setting == "network.layers":
-        layers = {"flatten": ["flatten"], "linear": ["flatten", "linear 5"]}.get(name, ["flatten", "linear 5", name])
+        layers = {
+            "flatten": ["flatten"],
+            "linear": ["flatten", "linear 5"],
+            "conv2d": ["conv2d 2 3", "flatten"],
+            "max_pool2d": ["max_pool2d 4", "flatten"],
+            "avg_pool2d": ["avg_pool2d 4", "flatten"],
+            "global_avg_pool2d": ["global_avg_pool2d"],
+            "dropout": ["flatten", "dropout 0.5"],
+        }.get(name, ["flatten", "linear 5", name])
         value = [*layers, "linear 1"]
         changes.pop("network.preset", None)
         changes.pop("loss.kind", None)

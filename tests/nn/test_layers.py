@@ -2,10 +2,27 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 import treadle as td
 from treadle.errors import ShapeError
-from treadle.nn import INITIALIZERS, LAYERS, MODELS, Flatten, Linear, ReLU, Sequential, Sigmoid, Softmax, Tanh
+from treadle.nn import (
+    GELU,
+    INITIALIZERS,
+    LAYERS,
+    MODELS,
+    Conv2d,
+    Flatten,
+    LeakyReLU,
+    Linear,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
 from treadle.tree import leaves
 
 
@@ -54,6 +71,10 @@ def test_the_gradient_of_a_network_is_that_of_central_differences():
         (Sigmoid(), lambda x: 1 / (1 + np.exp(-x))),
         (ReLU(), lambda x: x * (x > 0)),
         (Tanh(), lambda x: (np.exp(2 * x) - 1) / (np.exp(2 * x) + 1)),
+        (LeakyReLU(0.2), lambda x: x * (x > 0) + 0.2 * x * (x < 0)),
+        (GELU(), lambda x: x * stats.norm.cdf(x)),
+        (SiLU(), lambda x: x / (1 + np.exp(-x))),
+        (Softplus(), lambda x: np.log(1 + np.exp(x))),
         (Softmax(), lambda x: np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True)),
     ],
 )
@@ -99,7 +120,34 @@ FORMULAS = {
 }
 
 
-@pytest.mark.parametrize("name", INITIALIZERS)
+@pytest.mark.parametrize(
+    ("layer", "shape", "matrix"),
+    [
+        (Linear(5), (8,), (8, 5)),
+        (Linear(8), (5,), (5, 8)),
+        (Linear(6), (6,), (6, 6)),
+        (Conv2d(4, (3, 2)), (2, 5, 5), (4, 12)),
+        (Conv2d(30, 2, groups=2), (4, 5, 5), (30, 8)),
+    ],
+    ids=str,
+)
+def test_orthogonal_weights_have_orthonormal_rows_or_columns(layer, shape, matrix):
+    made = type(layer)(**{**vars(layer), "weight_init": "orthogonal"}).init(shape, seed=1, dtype=np.float64)["weight"]
+    weight = made.reshape(matrix)
+    product = weight.T @ weight if matrix[0] >= matrix[1] else weight @ weight.T
+    np.testing.assert_allclose(product, np.eye(min(matrix)), atol=1e-14)
+
+
+def test_orthogonal_matrices_are_uniform():
+    """Each entry of a uniform orthogonal 2×2 matrix is the cosine of a uniform angle, and its determinant is ±1."""
+    made = [Linear(2, weight_init="orthogonal").init((2,), seed=n, dtype=float)["weight"] for n in range(2000)]
+    for place in np.ndindex(2, 2):
+        angles = np.arccos(np.clip([weight[place] for weight in made], -1, 1)) / np.pi
+        assert stats.kstest(angles, "uniform").pvalue > 1e-3
+    assert stats.binomtest(int(sum(np.linalg.det(weight) > 0 for weight in made)), 2000).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("name", FORMULAS)
 def test_initialisers_follow_their_formulas(name):
     limit, deviation = FORMULAS[name]
     weight = Linear(200, weight_init=name).init((300,), seed=7, dtype=np.float64)["weight"]
@@ -116,8 +164,25 @@ def test_initialisers_follow_their_formulas(name):
 
 
 def test_layers_and_presets_go_by_these_names():
-    assert list(LAYERS) == ["flatten", "linear", "sigmoid", "relu", "tanh", "softmax"]
-    assert list(MODELS) == ["baseline", "softmax", "mlp", "mlp_relu"]
+    assert set(LAYERS) == {
+        "flatten", "linear", "conv2d", "max_pool2d", "avg_pool2d", "global_avg_pool2d", "batch_norm", "layer_norm",
+        "dropout", "sigmoid", "tanh", "relu", "leaky_relu", "gelu", "silu", "softplus", "softmax",
+    }  # fmt: skip
+    assert list(MODELS) == [
+        "baseline", "softmax", "mlp", "mlp_relu", "mlp_tabular", "lenet", "vgg_small", "resnet_small",
+    ]  # fmt: skip
+    assert set(INITIALIZERS) == {*FORMULAS, "orthogonal"}
+
+
+RESNET = sum(
+    (
+        9 * 16 * 1 + 4 * 16,  # the first convolution, and four numbers a channel for its batch normalisation
+        4 * (9 * 16 * 16 + 4 * 16),  # two blocks of two convolutions
+        9 * 16 * 32 + 3 * 9 * 32 * 32 + 16 * 32 + 5 * 4 * 32,  # two blocks, the first with a shortcut
+        9 * 32 * 64 + 3 * 9 * 64 * 64 + 32 * 64 + 5 * 4 * 64,
+        65 * 10,
+    )
+)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +193,10 @@ def test_layers_and_presets_go_by_these_names():
         ("mlp", 1, 7850 + 110 + 11),
         ("mlp", 10, 7850 + 110 + 110),
         ("mlp_relu", 10, 785 * 100 + 101 * 10),
+        ("mlp_tabular", 10, 785 * 128 + 2 * 128 + 129 * 128 + 2 * 128 + 129 * 10),
+        ("lenet", 10, 26 * 20 + 501 * 20 + 981 * 10),
+        ("vgg_small", 10, 10 * 32 + 289 * 32 + 289 * 64 + 577 * 64 + (49 * 64 + 1) * 128 + 129 * 10),
+        ("resnet_small", 10, RESNET),
     ],
 )
 def test_presets(name, outputs, parameters):

@@ -14,7 +14,7 @@ class Scale(Module):
     def parameters(self, shape):
         return {"factor": Parameter(shape)}
 
-    def forward(self, params, x, mode):
+    def forward(self, params, x, mode):  # noqa: ARG002
         return x * params["factor"]
 
 

@@ -232,7 +232,7 @@ class Root(Module):
     def output_shape(self, shape):
         return (1,)[: len(shape)]
 
-    def forward(self, params, x, mode):
+    def forward(self, params, x, mode):  # noqa: ARG002
         return x @ params["weight"] + td.ops.sqrt(params["root"])
 
 

@@ -43,15 +43,11 @@ from treadle.kernels.images import (
     max_pool2d_gradient,
     max_pool2d_select,
 )
-
-from treadle.kernels.updates import adam, largest, momentum, sgd
+from treadle.kernels.updates import adam, largest, momentum, sgd, take_scaled
 
 __all__ = [
-    "adam",
-    "largest",
-    "momentum",
-    "sgd",
     "abs",
+    "adam",
     "add",
     "avg_pool2d",
     "avg_pool2d_gradient",
@@ -70,6 +66,7 @@ __all__ = [
     "gelu",
     "gelu_gradient",
     "getitem",
+    "largest",
     "leaky_relu",
     "log",
     "log_softmax",
@@ -82,6 +79,7 @@ __all__ = [
     "maximum",
     "min",
     "minimum",
+    "momentum",
     "multiply",
     "negative",
     "pad",
@@ -90,6 +88,7 @@ __all__ = [
     "relu_gradient",
     "reshape",
     "scatter_add",
+    "sgd",
     "sigmoid",
     "sign",
     "silu",
@@ -102,6 +101,7 @@ __all__ = [
     "subtract",
     "sum",
     "swapaxes",
+    "take_scaled",
     "tanh",
     "transpose",
     "var",
@@ -133,8 +133,8 @@ def leaky_relu(x: Array, *, slope: float) -> Array:
 
 
 def softplus(x: Array) -> Array:
-    """log(1 + e^x) without overflow."""
-    return np.logaddexp(x, 0)
+    """log(1 + e^x) without overflow: e^x is only taken of numbers that are not positive."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
 def _each(function: Any, x: Array) -> Array:

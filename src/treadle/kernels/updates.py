@@ -12,6 +12,12 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
+def take_scaled(samples: Array, indices: Array, offset: Any, factor: Any, out: Array) -> None:
+    """out[n] = (samples[indices[n]] − offset) · factor, for samples (M, …) and out (N, …)."""
+    np.subtract(samples[indices], offset, out=out, dtype=out.dtype)
+    out *= factor
+
+
 def largest(x: Array) -> float:
     """Largest absolute value of a flat array; NaN or ∞ if one is not finite."""
     return float(np.max(np.abs(x), initial=0))

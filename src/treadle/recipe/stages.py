@@ -190,9 +190,9 @@ def parse_layer(text: str) -> Module:
 
 
 def _argument(text: str) -> Any:
-    """A value in the text of a layer, where a list is a pair of numbers, such as `size=[3, 5]` without the space."""
+    """A value in the text of a layer, where a list of two is a pair: `size=[3,5]`."""
     value = parse_value(text)
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(value) if isinstance(value, list) and len(value) == 2 else value
 
 
 def settings(chosen: Any) -> list[str]:

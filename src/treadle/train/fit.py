@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from treadle import kernels
-from treadle.data import SCALES, Dataset, Order, Sets, batches, require_valid
+from treadle.data import SCALES, Dataset, Order, Sets, require_valid
 from treadle.errors import LossError, ShapeError, TreadleError, suggest
 from treadle.losses import LOSSES, Loss
 from treadle.metrics import METRICS, Metric
 from treadle.nn import MODELS, Module, require_memory
 from treadle.optim import Optimizer
 from treadle.tensor import Tensor
+from treadle.train.feed import Feed
 from treadle.train.step import Gradients, flat
 from treadle.train.loop import State, evaluate, outputs_of, train_epoch
 from treadle.tree import Tree, leaves, tree_map
@@ -239,7 +240,7 @@ def fit(
     trained = {path for path, parameter in specification.items() if parameter.trained}
     vector, params = flat(params, trained)
     state = State(params, vector, optimizer.init(vector))
-    gradients = Gradients(network, loss, params, trained)
+    gradients = Gradients(network, loss, params, trained, Feed(sets.train, fitted, loss, np.dtype(dtype)))
     run = Run(
         network=network,
         parameters=params,
@@ -273,9 +274,9 @@ def fit(
             for epoch in range(epochs):
                 state.epoch = epoch
                 begun = time.perf_counter()
-                stream = batches(sets.train, order.indices(epoch), batch_size, fitted, dtype=dtype)
-                prepared = (batch._replace(targets=loss.targets(batch.targets, run.dtype)) for batch in stream)
-                train_loss = train_epoch(optimizer, gradients, state, prepared, key, after_step)
+                indices = order.indices(epoch)
+                parts = (indices[i : i + batch_size] for i in range(0, len(indices), batch_size))
+                train_loss = train_epoch(optimizer, gradients, state, parts, key, after_step)
                 seconds = time.perf_counter() - begun
                 run.parameters, run.step = tree_map(np.copy, state.params), state.step
                 value, samples = evaluate(network, state.params, loss, chosen, sets.validation, fitted, run.dtype)

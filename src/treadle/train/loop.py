@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from treadle import kernels
-from treadle.data import Batch, Dataset
+from treadle.data import Dataset
 from treadle.errors import TrainingError
 from treadle.losses import Loss
 from treadle.metrics import Metric
@@ -46,7 +46,7 @@ def train_epoch(
     optimizer: Optimizer,
     gradients: Gradients,
     state: State,
-    batches: Iterable[Batch],
+    batches: Iterable[Array],
     key: Callable[[int], int],
     on_step: Callable[[State], None],
 ) -> float:
@@ -56,7 +56,7 @@ def train_epoch(
         optimizer: the update rule.
         gradients: of the network and loss, by the parameters of `state`.
         state: changed from step to step.
-        batches: inputs with targets in the form that the loss compares.
+        batches: numbers of samples (N,).
         key: from the number of a step to the number that its randomness derives from.
         on_step: called after each step.
 
@@ -65,8 +65,8 @@ def train_epoch(
     """
     total, samples = 0.0, 0
     grads = gradients.vector
-    for batch in batches:
-        state.loss = gradients.step(batch.inputs, batch.targets, key(state.step))
+    for indices in batches:
+        state.loss = gradients.step(indices, key(state.step))
         if not math.isfinite(state.loss):
             raise _stopped(f"the loss is {state.loss}", state)
         if not kernels.active().largest(grads) * max(1.0, optimizer.lr) < SAFE:
@@ -74,8 +74,8 @@ def train_epoch(
         state.optimizer = optimizer.update(state.vector, grads, state.optimizer)
         gradients.accept()
         state.step += 1
-        total += state.loss * len(batch.targets)
-        samples += len(batch.targets)
+        total += state.loss * len(indices)
+        samples += len(indices)
         on_step(state)
     return total / samples
 

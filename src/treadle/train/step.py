@@ -18,6 +18,7 @@ from treadle.kernels.record import NotRecordable, Recorded, Recorder
 from treadle.losses import Loss
 from treadle.nn import Mode, Module
 from treadle.tensor import Tensor
+from treadle.train.feed import Feed
 from treadle.tree import Tree, leaves, map_with_path
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -69,24 +70,24 @@ class Gradients:
         network, loss: pure functions of parameters and batch.
         params: a tree; `step` reads the leaves where they lie, so change them in place.
         trained: paths of the leaves that get a gradient.
+        feed: the samples.
     """
 
-    def __init__(self, network: Module, loss: Loss, params: Tree, trained: set[str]) -> None:
-        self.network, self.loss, self.params, self.trained = network, loss, params, trained
+    def __init__(self, network: Module, loss: Loss, params: Tree, trained: set[str], feed: Feed) -> None:
+        self.network, self.loss, self.params, self.trained, self.feed = network, loss, params, trained, feed
+        self._images = any(leaf.ndim == 4 for _, leaf in leaves(params))  # of filters: inputs lie as they want them
         self.vector, self.tree = flat({path: leaf for path, leaf in leaves(params) if path in trained}, trained)
         self.key = np.zeros((), np.uint64)
         self.why_not: str | None = None
-        self._shapes: dict[Any, _Shape] = {}
+        self._shapes: dict[int, _Shape] = {}
         self._updates: list[tuple[Array, Array]] = []
 
-    def step(self, inputs: Array, targets: Array, key: int) -> float:
-        """Compute the loss of a batch and return it; its gradients are then in `vector`, by path in `tree`."""
-        shape = self._shapes.get((inputs.shape, targets.shape))
+    def step(self, indices: Array, key: int) -> float:
+        """Compute the loss of samples by their numbers; its gradients are then in `vector`, by path in `tree`."""
+        shape = self._shapes.get(len(indices))
         if shape is None:
-            shape = _Shape(kernels.batch_array(inputs.shape, inputs.dtype), np.empty_like(targets))
-            self._shapes[inputs.shape, targets.shape] = shape
-        np.copyto(shape.inputs, inputs)
-        np.copyto(shape.targets, targets)
+            shape = self._shapes[len(indices)] = self._make(len(indices))
+        self.feed.take(indices, shape.inputs, shape.targets)
         self.key[...] = key
         shape.count += 1
         if shape.count == 2 and self.why_not is None:
@@ -98,6 +99,12 @@ class Gradients:
         else:
             loss, self._updates = self._compute(shape, None)
         return float(loss)
+
+    def _make(self, size: int) -> _Shape:
+        make = kernels.batch_array if self._images and self.feed.inputs.ndim == 4 else kernels.aligned_empty
+        targets = self.feed.targets
+        inputs = make((size, *self.feed.inputs.shape[1:]), self.feed.dtype)
+        return _Shape(inputs, np.empty((size, *targets.shape[1:]), targets.dtype))
 
     def accept(self) -> None:
         """Put what the step changed without a gradient, such as running means, in its place."""

@@ -8,11 +8,16 @@ from treadle.kernels.cpu.elementwise import (
     cross_entropy_gradient,
     largest,
     momentum,
+    relu,
+    relu_gradient,
     sgd,
+    take_scaled,
     sum,  # noqa: A004 - kernels carry NumPy's names
 )
 from treadle.kernels.cpu.fusion import fuse
+from treadle.kernels.cpu.normalization import standardize, standardize_gradient, var
 from treadle.kernels.cpu.pooling import max_pool2d, max_pool2d_gradient
+from treadle.kernels.cpu.product import matmul
 from treadle.kernels.cpu.threads import with_threads
 
 __all__ = [
@@ -24,10 +29,17 @@ __all__ = [
     "cross_entropy_gradient",
     "fuse",
     "largest",
+    "matmul",
     "max_pool2d",
     "max_pool2d_gradient",
     "momentum",
+    "relu",
+    "relu_gradient",
     "sgd",
+    "take_scaled",
+    "standardize",
+    "standardize_gradient",
     "sum",
+    "var",
     "with_threads",
 ]

@@ -36,6 +36,15 @@ def eager(plan: Callable[..., tuple[Array, Calls]]) -> Callable[..., Array]:
     return kernel
 
 
+def in_memory_order(*arrays: Array) -> list[Array] | None:
+    """Return flat views of arrays whose elements lie in one order without gaps, or None where they do not."""
+    axes = sorted(range(arrays[0].ndim), key=lambda axis: -arrays[0].strides[axis])
+    moved = [array.transpose(axes) for array in arrays]
+    if all(array.flags.c_contiguous for array in moved):
+        return [array.reshape(-1) for array in moved]
+    return None
+
+
 def is_batch_last(array: Array) -> bool:
     """Whether the memory of (N, C, H, W) is (C, H, W, N) without gaps."""
     return array.transpose(1, 2, 3, 0).flags.c_contiguous
@@ -53,3 +62,17 @@ def batch_last(array: Array, calls: Calls) -> Array:
 def chosen(serial: Any, parallel: Any, operations: float) -> Any:
     """Choose between two forms of a kernel that give the same bits: starting threads takes some 20 µs."""
     return parallel if numba.get_num_threads() > 1 and operations > PARALLEL_FROM else serial
+
+
+def copied_by(calls: Calls, array: Array, order: str) -> Array:
+    """Return a copy in another memory order, "C" or "F", which the calls fill; the array itself if it lies so."""
+    if array.flags.f_contiguous if order == "F" else array.flags.c_contiguous:
+        return array
+    out = np.empty_like(array, order=order)  # type: ignore[call-overload]
+    calls.append((np.copyto, (out, array)))
+    return out
+
+
+def fill_with(out: Array, function: Callable[..., Array], *operands: Array) -> None:
+    """Fill an array with what a kernel of `reference` gives."""
+    np.copyto(out, function(*operands))

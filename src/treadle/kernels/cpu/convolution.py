@@ -18,11 +18,13 @@ import numpy as np
 from treadle.kernels import batch_array
 from treadle.kernels.cpu.calls import Array, Calls, batch_last, chosen, eager
 from treadle.kernels.cpu.compile import compiled
-from treadle.kernels.cpu.tiles import SHAPES, TAPS, VECTOR_BYTES, correlate, gather, rows_for
+from treadle.kernels.cpu.tiles import SHAPES, TAPS, VECTOR_BYTES, correlate, gather, pack, rows_for
 
 Pair = tuple[int, int]
 
 TILE_BYTES = 24 * 1024  # of the inputs that all filters meet before the next are read: half a first cache
+GRADIENT_BYTES = 32 * 1024  # of a block of gradients that stays in the first cache
+SUM_BYTES = 48 * 1024  # of the sums that a block of gradients is added to before the next is read
 CHUNK = 512  # lanes in a piece of work
 VECTORS = np.array([SHAPES.get(rows, 0) for rows in range(16)])
 TAP_COUNT = np.array([TAPS.get(rows, 0) for rows in range(16)])
@@ -77,53 +79,63 @@ def _gather_parallel(x, w, bias, out, rows, runs, n, tile_rows, clip):  # type: 
 
 
 @compiled
-def _correlate_item(item, x, g, out, runs, n, stride, padding, dilation, tile_rows):  # type: ignore[no-untyped-def]
-    # gradients of a block of filters with respect to one channel: x (C, H, W·N), g (O, HO, WO·N), out (O, C, KH, KW)
+def _correlate_item(item, x, g, out, runs, n, stride, padding, dilation, tile_rows, group):  # type: ignore[no-untyped-def]
+    # gradients of a block of filters by a group of channels: x (C, H, W·N), g (O, HO, WO·N), out (O, C, KH, KW)
     size = x.itemsize
     width, most = VECTOR_BYTES // size, TAP_COUNT[tile_rows]
-    channels, kh, kw = out.shape[1], out.shape[2], out.shape[3]
-    xc, xh = x.strides[0] // size, x.strides[1] // size
-    gc, gh = g.strides[0] // size, g.strides[1] // size
-    block = item // channels
-    c = item - block * channels
+    kh, kw = out.shape[2], out.shape[3]
+    xc, xh, gc = x.strides[0] // size, x.strides[1] // size, g.strides[0] // size
+    groups = (out.shape[1] + group - 1) // group
+    block = item // groups
+    c0 = (item - block * groups) * group
+    channels = min(group, out.shape[1] - c0)
     first = min(block * tile_rows, out.shape[0] - tile_rows)  # the last block may compute some filters again
-    sums = np.zeros((kh * kw, tile_rows, width), x.dtype)
+    sums = np.zeros((channels, kh * kw, tile_rows, width), x.dtype)
+    packed = np.empty(GRADIENT_BYTES // size + tile_rows * (CHUNK + width), x.dtype)
     for number in range(len(runs)):
         place, lanes, q, nq, _, column, across = runs[number]
-        piece = max(1, TILE_BYTES // (tile_rows * lanes * size))  # rows of gradients that stay in the first cache
+        vectors = (lanes + width - 1) // width
+        gh = vectors * tile_rows * width
+        piece = max(1, GRADIENT_BYTES // (gh * size))  # rows of gradients that stay in the first cache
         for begin in range(0, g.shape[1], piece):
-            for k in range(kh):
-                shift = k * dilation - padding  # rows h of the outputs meet rows h · stride + shift of the inputs
-                low = max(begin, -(shift // stride))
-                high = min(min(begin + piece, g.shape[1]), (x.shape[1] - 1 - shift) // stride + 1)
-                if low >= high:
-                    continue
-                g0 = g.ctypes.data + (first * gc + low * gh + place) * size
-                x0 = x.ctypes.data + (c * xc + (low * stride + shift) * xh + column) * size
-                for t in range(0, nq, most):
-                    s0 = sums.ctypes.data + (k * kw + q + t) * tile_rows * width * size
-                    correlate(
-                        x, tile_rows, min(most, nq - t), g0, gc, gh, x0 + t * across * n * size, across * n,
-                        stride * xh, high - low, lanes, s0,
-                    )  # fmt: skip
-    for tap in range(kh * kw):
-        for r in range(tile_rows):
-            total = x.dtype.type(0)
-            for lane in range(width):
-                total += sums[tap, r, lane]
-            out[first + r, c, tap // kw, tap % kw] = total
+            end = min(begin + piece, g.shape[1])
+            for h in range(begin, end):
+                g0 = g.ctypes.data + (first * gc + h * g.strides[1] // size + place) * size
+                pack(g, tile_rows, g0, gc, lanes, packed.ctypes.data + (h - begin) * gh * size)
+            for c in range(channels):
+                for k in range(kh):
+                    shift = k * dilation - padding  # rows h of the outputs meet rows h · stride + shift of the inputs
+                    low = max(begin, -(shift // stride))
+                    high = min(end, (x.shape[1] - 1 - shift) // stride + 1)
+                    if low >= high:
+                        continue
+                    g0 = packed.ctypes.data + (low - begin) * gh * size
+                    x0 = x.ctypes.data + ((c0 + c) * xc + (low * stride + shift) * xh + column) * size
+                    for t in range(0, nq, most):
+                        s0 = sums.ctypes.data + ((c * kh + k) * kw + q + t) * tile_rows * width * size
+                        correlate(
+                            x, tile_rows, min(most, nq - t), g0, gh, x0 + t * across * n * size, across * n,
+                            stride * xh, high - low, lanes, s0,
+                        )  # fmt: skip
+    for c in range(channels):
+        for tap in range(kh * kw):
+            for r in range(tile_rows):
+                total = x.dtype.type(0)
+                for lane in range(width):
+                    total += sums[c, tap, r, lane]
+                out[first + r, c0 + c, tap // kw, tap % kw] = total
 
 
 @compiled
-def _correlate_serial(x, g, out, runs, n, stride, padding, dilation, tile_rows):  # type: ignore[no-untyped-def]
-    for item in range((out.shape[0] + tile_rows - 1) // tile_rows * out.shape[1]):
-        _correlate_item(item, x, g, out, runs, n, stride, padding, dilation, tile_rows)
+def _correlate_serial(items, x, g, out, runs, n, stride, padding, dilation, tile_rows, group):  # type: ignore[no-untyped-def]
+    for item in range(items):
+        _correlate_item(item, x, g, out, runs, n, stride, padding, dilation, tile_rows, group)
 
 
 @compiled(parallel=True)
-def _correlate_parallel(x, g, out, runs, n, stride, padding, dilation, tile_rows):  # type: ignore[no-untyped-def]
-    for item in numba.prange((out.shape[0] + tile_rows - 1) // tile_rows * out.shape[1]):
-        _correlate_item(item, x, g, out, runs, n, stride, padding, dilation, tile_rows)
+def _correlate_parallel(items, x, g, out, runs, n, stride, padding, dilation, tile_rows, group):  # type: ignore[no-untyped-def]
+    for item in numba.prange(items):
+        _correlate_item(item, x, g, out, runs, n, stride, padding, dilation, tile_rows, group)
 
 
 @compiled
@@ -292,5 +304,7 @@ def conv2d_weight_gradient(
     parts = zip(_groups(_planes(g), groups), _groups(_planes(x), groups), _groups(out, groups), strict=True)
     for gs, xs, os in parts:
         tile = rows_for(len(os), {r: t for r, t in TAPS.items() if r <= len(os)})
-        calls.append((function, (xs, gs, os, runs, len(x), stride[0], padding[0], dilation[0], tile)))
+        group = max(1, SUM_BYTES // (shape[2] * shape[3] * tile * VECTOR_BYTES))
+        items = -(-len(os) // tile) * -(-shape[1] // group)
+        calls.append((function, (items, xs, gs, os, runs, len(x), stride[0], padding[0], dilation[0], tile, group)))
     return out, calls

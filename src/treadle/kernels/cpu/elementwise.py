@@ -3,15 +3,53 @@
 from __future__ import annotations
 
 import math
+from functools import partial
+from typing import Any
 
 import numba
 import numpy as np
 
 from treadle.kernels import reference
-from treadle.kernels.cpu.calls import Array, Calls, chosen, eager, is_batch_last
+from treadle.kernels.cpu.calls import Array, Calls, chosen, eager, fill_with, in_memory_order, is_batch_last
 from treadle.kernels.cpu.compile import compiled
 
 Axes = tuple[int, ...]
+
+
+@compiled
+def _relu(x, out):  # type: ignore[no-untyped-def]
+    zero = x.dtype.type(0)
+    for i in range(len(x)):
+        out[i] = zero if x[i] < zero else x[i]
+
+
+@compiled
+def _relu_gradient(g, y, out):  # type: ignore[no-untyped-def]
+    zero = g.dtype.type(0)
+    for i in range(len(g)):
+        out[i] = g[i] if y[i] > zero else zero
+
+
+@eager
+def relu(x: Array, *, out: Array | None = None) -> tuple[Array, Calls]:
+    """max(x, 0); NaN stays NaN."""
+    out = np.empty_like(x) if out is None else out
+    flat = in_memory_order(x, out)
+    return out, [(_relu, tuple(flat)) if flat else (np.maximum, (x, 0, out))]
+
+
+@eager
+def relu_gradient(g: Array, y: Array, *, out: Array | None = None) -> tuple[Array, Calls]:
+    """Gradient of `relu` from its output y: g where y > 0, else 0."""
+    out = np.empty_like(y) if out is None else out
+    calls: Calls = []
+    if g.shape == y.shape and in_memory_order(y, g) is None:
+        calls.append((np.copyto, (copy := np.empty_like(y), g)))
+        g = copy
+    flat = in_memory_order(y, g, out)
+    if flat is None:
+        return out, [(fill_with, (out, reference.relu_gradient, g, y))]
+    return out, [*calls, (_relu_gradient, (flat[1], flat[0], flat[2]))]
 
 
 @compiled(reorder=True)
@@ -67,10 +105,7 @@ def sum(x: Array, *, axis: Axes, keepdims: bool = False, out: Array | None = Non
     if floating and x.ndim == 2 and axis == (0,) and x.flags.f_contiguous:
         return out, [(_sum_rows, (x.T, target))]
 
-    def general() -> None:
-        np.copyto(target, reference.sum(x, axis=axis))
-
-    return out, [(general, ())]
+    return out, [(fill_with, (target, partial(reference.sum, axis=axis), x))]
 
 
 @compiled
@@ -165,9 +200,27 @@ def adam(p, g, mean, square, rate, root, beta1, beta2, epsilon):  # type: ignore
 
 
 @compiled
-def take_scaled(images, indices, low, span, out):  # type: ignore[no-untyped-def]
-    """out[n] = (images[indices[n]] − low) / span, for images (M, features) and out (N, features)."""
+def _take_scaled(samples, indices, offset, factor, out):  # type: ignore[no-untyped-def]
     for n in range(len(indices)):
-        row = images[indices[n]]
+        row = samples[indices[n]]
         for i in range(len(row)):
-            out[n, i] = (out.dtype.type(row[i]) - low) / span
+            out[n, i] = (out.dtype.type(row[i]) - offset) * factor
+
+
+@compiled
+def _take_scaled_batch_last(samples, indices, offset, factor, out):  # type: ignore[no-untyped-def]
+    for begin in range(0, len(indices), 16):
+        for i in range(samples.shape[1]):
+            for n in range(begin, min(begin + 16, len(indices))):
+                out[i, n] = (out.dtype.type(samples[indices[n], i]) - offset) * factor
+
+
+def take_scaled(samples: Array, indices: Array, offset: Any, factor: Any, out: Array) -> None:
+    """out[n] = (samples[indices[n]] − offset) · factor, for samples (M, …) and out (N, …)."""
+    flat = samples.reshape(len(samples), -1)
+    if out.flags.c_contiguous and samples.flags.c_contiguous:
+        _take_scaled(flat, indices, offset, factor, out.reshape(len(out), -1))
+    elif out.ndim == 4 and is_batch_last(out) and samples.flags.c_contiguous:
+        _take_scaled_batch_last(flat, indices, offset, factor, out.transpose(1, 2, 3, 0).reshape(-1, len(out)))
+    else:
+        reference.take_scaled(samples, indices, offset, factor, out)

@@ -41,11 +41,11 @@ I64, I32 = ir.IntType(64), ir.IntType(32)
 class _Emitter:
     """Vector operations on addresses, for elements of one type."""
 
-    def __init__(self, builder: Any, dtype: Any) -> None:
+    def __init__(self, builder: Any, dtype: Any, width: int = 0) -> None:
         self.builder = builder
         self.element = ir.FloatType() if dtype == types.float32 else ir.DoubleType()
         self.size = 4 if dtype == types.float32 else 8
-        self.width = VECTOR_BYTES // self.size
+        self.width = width or VECTOR_BYTES // self.size
         self.vector = ir.VectorType(self.element, self.width)
         self.zero = ir.Constant(self.vector, [0.0] * self.width)
         bits, mask = f"v{self.width}f{self.size * 8}", ir.VectorType(ir.IntType(1), self.width)
@@ -100,6 +100,10 @@ class _Emitter:
 
     def fma(self, a: Any, b: Any, c: Any) -> Any:
         return self.builder.call(self._fma, [a, b, c])
+
+    def cttz(self, bits: Any) -> Any:
+        kind = ir.FunctionType(bits, [bits, ir.IntType(1)])
+        return cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.cttz.i{bits.width}")
 
     def flag(self, bit: Any) -> Any:
         return self.builder.icmp_signed("!=", self.splat(self.builder.zext(bit, I64)), self.splat(I64(0)))
@@ -195,48 +199,66 @@ def _gather(e, rows, vectors, begins, clips, mask, x, nc, xc, nh, xh, nw, xw, w,
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def correlate(context, like, rows, taps, g, gr, gh, x, xt, xh, nh, lanes, sums):  # type: ignore[no-untyped-def]
-    """sums[t, r, :] += g[r, h, lane] · x[t, h, lane] over h and the lanes, vector by vector; the caller adds those up.
+def correlate(context, like, rows, taps, g, gh, x, xt, xh, nh, lanes, sums):  # type: ignore[no-untyped-def]
+    """sums[t, r, :] += g[h, v, r, :] · x[t, h, v, :] over h and the vectors v of the lanes; the caller adds those up.
 
-    g, x and sums are addresses in bytes, the strides gr, gh, xt and xh count elements.
+    g, x and sums are addresses in bytes, the strides gh, xt and xh count elements. g holds whole vectors, with zeros
+    behind the last lane.
     """
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         e = _Emitter(builder, signature.args[0].dtype)
-        (_, rows, taps, g, gr, gh, x, xt, xh, nh, lanes, sums) = args
-        gr, gh, xt, xh = (e.bytes(v) for v in (gr, gh, xt, xh))
+        (_, rows, taps, g, gh, x, xt, xh, nh, lanes, sums) = args
+        gh, xt, xh = (e.bytes(v) for v in (gh, xt, xh))
         for r_count, t_count in _variants(builder, rows, taps, TAPS):
-            _correlate(e, r_count, t_count, g, gr, gh, x, xt, xh, nh, lanes, sums)
+            _correlate(e, r_count, t_count, g, gh, x, xt, xh, nh, lanes, sums)
         return context.get_dummy_value()
 
-    return types.void(like, *[types.int64] * 11), generate
+    return types.void(like, *[types.int64] * 10), generate
 
 
-def _correlate(e, rows, taps, g, gr, gh, x, xt, xh, nh, lanes, sums):  # type: ignore[no-untyped-def]
+def _correlate(e, rows, taps, g, gh, x, xt, xh, nh, lanes, sums):  # type: ignore[no-untyped-def]
     builder = e.builder
     held = [[cgutils.alloca_once(builder, e.vector) for _ in range(rows)] for _ in range(taps)]
     every = [(t, r) for t in range(taps) for r in range(rows)]
     places = {(t, r): builder.add(sums, I64((t * rows + r) * VECTOR_BYTES)) for t, r in every}
     for t, r in every:
         builder.store(e.load(places[t, r]), held[t][r])
-
-    def add(x0: Any, g0: Any, mask: Any) -> None:
-        values = [e.load(e.at(x0, (I64(t), xt)), mask) for t in range(taps)]
-        for r in range(rows):
-            gradient = e.load(e.at(g0, (I64(r), gr)), mask)
-            for t in range(taps):
-                builder.store(e.fma(gradient, values[t], builder.load(held[t][r])), held[t][r])
-
-    whole, rest = builder.sdiv(lanes, I64(e.width)), builder.srem(lanes, I64(e.width))
-    mask, step = e.mask(rest), I64(VECTOR_BYTES)
     with cgutils.for_range(builder, nh) as height:
         x0, g0 = e.at(x, (height.index, xh)), e.at(g, (height.index, gh))
-        with cgutils.for_range(builder, whole) as loop:
-            add(e.at(x0, (loop.index, step)), e.at(g0, (loop.index, step)), None)
-        with builder.if_then(builder.icmp_signed(">", rest, I64(0))):
-            add(e.at(x0, (whole, step)), e.at(g0, (whole, step)), mask)
+
+        def add(offset: Any, mask: Any) -> None:
+            values = [e.load(e.at(builder.add(x0, offset), (I64(t), xt)), mask) for t in range(taps)]
+            here = builder.add(g0, builder.mul(offset, I64(rows)))
+            for r in range(rows):
+                gradient = e.load(builder.add(here, I64(r * VECTOR_BYTES)))
+                for t in range(taps):
+                    builder.store(e.fma(gradient, values[t], builder.load(held[t][r])), held[t][r])
+
+        e.over(lanes, add)
     for t, r in every:
         e.store(builder.load(held[t][r]), places[t, r])
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def pack(context, like, rows, g, gr, lanes, out):  # type: ignore[no-untyped-def]
+    """out[v, r, :] = g[r, v, :] for the vectors v of the lanes, with zeros behind the last lane."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        e = _Emitter(builder, signature.args[0].dtype)
+        (_, rows, g, gr, lanes, out) = args
+        gr = e.bytes(gr)
+
+        def move(offset: Any, mask: Any) -> None:
+            here = builder.add(out, builder.mul(offset, rows))
+            with cgutils.for_range(builder, rows) as row:
+                value = e.load(e.at(builder.add(g, offset), (row.index, gr)), mask)
+                e.store(value, e.at(here, (row.index, I64(VECTOR_BYTES))))
+
+        e.over(lanes, move)
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.int64] * 5), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -301,3 +323,106 @@ def pool_max_gradient(context, like, g, y, x, gx, nh, xh, nw, xw, lanes, mode): 
         return context.get_dummy_value()
 
     return types.void(like, *[types.int64] * 10), generate
+
+
+def _nonzero(e: Any, address: Any, mask: Any, body: Callable[[Any, Any], None]) -> None:
+    """Emit `body(place, value)` for each element of a vector that is not 0, the value in all lanes."""
+    builder = e.builder
+    bits = ir.IntType(e.width)
+    values = e.load(address, mask)
+    left = cgutils.alloca_once(builder, bits)
+    builder.store(builder.bitcast(builder.fcmp_unordered("!=", values, e.zero), bits), left)
+    head, inside, after = (builder.append_basic_block(name) for name in ("nonzero", "element", "next"))
+    builder.branch(head)
+    builder.position_at_end(head)
+    builder.cbranch(builder.icmp_unsigned("!=", builder.load(left), bits(0)), inside, after)
+    builder.position_at_end(inside)
+    place = builder.zext(builder.call(e.cttz(bits), [builder.load(left), ir.IntType(1)(1)]), I64)
+    body(place, e.broadcast(builder.add(address, builder.mul(place, I64(e.size)))))
+    builder.store(builder.and_(builder.load(left), builder.sub(builder.load(left), bits(1))), left)
+    builder.branch(head)
+    builder.position_at_end(after)
+
+
+SPARSE = {1: 8}
+LISTED = 8 if WIDE else 4
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def sparse_row(context, like, vectors, a, count, b, stride, out, last):  # type: ignore[no-untyped-def]
+    """out[:] = Σ a[k] · b[k, :] over the k where a is not 0; addresses in bytes, the stride of b in elements."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        e = _Emitter(builder, signature.args[0].dtype)
+        (_, vectors, a, count, b, stride, out, last) = args
+        stride, mask = e.bytes(stride), e.mask(last)
+        for _, most in _variants(builder, I64(1), vectors, SPARSE):
+            sums = [cgutils.alloca_once(builder, e.vector) for _ in range(most)]
+            masks = [None] * (most - 1) + [mask]
+            for held in sums:
+                builder.store(e.zero, held)
+
+            def chunk(offset, part, sums=sums, masks=masks):  # type: ignore[no-untyped-def]
+                def add(place: Any, value: Any) -> None:
+                    k = builder.add(builder.sdiv(offset, I64(e.size)), place)
+                    row = e.at(b, (k, stride))
+                    for v, held in enumerate(sums):
+                        there = e.load(builder.add(row, I64(v * VECTOR_BYTES)), masks[v])
+                        builder.store(e.fma(value, there, builder.load(held)), held)
+
+                _nonzero(e, builder.add(a, offset), part, add)
+
+            e.over(count, chunk)
+            for v, held in enumerate(sums):
+                e.store(builder.load(held), builder.add(out, I64(v * VECTOR_BYTES)), masks[v])
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.int64] * 7), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def listed(context, like, vectors, count, numbers, w, b, stride, out, across, valid, last):  # type: ignore[no-untyped-def]
+    """out[r, :] = Σ w[i, r] · b[numbers[i], :] for LISTED rows r, `valid` of them stored; strides in elements."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        e = _Emitter(builder, signature.args[0].dtype)
+        (_, vectors, count, numbers, w, b, stride, out, across, valid, last) = args
+        stride, across, mask = e.bytes(stride), e.bytes(across), e.mask(last)
+        for rows, most in _variants(builder, I64(LISTED), vectors, {LISTED: SHAPES[LISTED]}):
+            sums = [[cgutils.alloca_once(builder, e.vector) for _ in range(most)] for _ in range(rows)]
+            masks = [None] * (most - 1) + [mask]
+            for row in sums:
+                for held in row:
+                    builder.store(e.zero, held)
+            with cgutils.for_range(builder, count) as loop:
+                place = builder.inttoptr(e.at(numbers, (loop.index, I64(8))), I64.as_pointer())
+                there = e.at(b, (builder.load(place), stride))
+                values = [e.load(builder.add(there, I64(v * VECTOR_BYTES)), masks[v]) for v in range(most)]
+                weights = e.at(w, (loop.index, I64(rows * e.size)))
+                for r, row in enumerate(sums):
+                    weight = e.broadcast(builder.add(weights, I64(r * e.size)))
+                    for v, held in enumerate(row):
+                        builder.store(e.fma(weight, values[v], builder.load(held)), held)
+            for r, row in enumerate(sums):
+                with builder.if_then(builder.icmp_signed("<", I64(r), valid)):
+                    for v, held in enumerate(row):
+                        place = builder.add(e.at(out, (I64(r), across)), I64(v * VECTOR_BYTES))
+                        e.store(builder.load(held), place, masks[v])
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.int64] * 10), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def any_nonzero(context, like, a, valid, out):  # type: ignore[no-untyped-def]
+    """Copy LISTED numbers, zeros behind the first `valid`, and return whether one is not 0; addresses in bytes."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        (_, a, valid, out) = args
+        e = _Emitter(builder, signature.args[0].dtype, LISTED)
+        values = e.load(a, e.mask(valid))
+        e.store(values, out)
+        bits = builder.bitcast(builder.fcmp_unordered("!=", values, e.zero), ir.IntType(LISTED))
+        return builder.zext(builder.icmp_unsigned("!=", bits, ir.IntType(LISTED)(0)), I64)
+
+    return types.int64(like, *[types.int64] * 3), generate

@@ -1,0 +1,158 @@
+"""Means, variances and standardisation of lines: the values over which a mean is taken, one after the other."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numba
+import numpy as np
+
+from treadle.kernels import reference
+from treadle.kernels.cpu.calls import Array, Calls, chosen, copied_by, eager, fill_with, is_batch_last
+from treadle.kernels.cpu.compile import compiled
+
+Axes = tuple[int, ...]
+
+
+@compiled(reorder=True)
+def _moments(line):  # type: ignore[no-untyped-def]
+    # mean, from the first value on, and mean square distance from it, in float64
+    first = np.float64(line[0])
+    total = 0.0
+    for i in range(len(line)):
+        total += np.float64(line[i]) - first
+    mean = total / len(line)
+    square = 0.0
+    for i in range(len(line)):
+        distance = (np.float64(line[i]) - first) - mean
+        square += distance * distance
+    return first, mean, square / len(line)
+
+
+@compiled(reorder=True)
+def _gradient_means(g, y):  # type: ignore[no-untyped-def]
+    total, along = 0.0, 0.0
+    for i in range(len(g)):
+        total += np.float64(g[i])
+        along += np.float64(g[i]) * np.float64(y[i])
+    return total / len(g), along / len(g)
+
+
+@compiled
+def _standardize_line(x, epsilon, out):  # type: ignore[no-untyped-def]
+    first, mean, variance = _moments(x)
+    inverse = 1 / np.sqrt(variance + epsilon)
+    for i in range(len(x)):
+        out[i] = ((np.float64(x[i]) - first) - mean) * inverse
+
+
+@compiled
+def _standardize(x, epsilon, out):  # type: ignore[no-untyped-def]
+    for line in range(len(x)):
+        _standardize_line(x[line], epsilon, out[line])
+
+
+@compiled(parallel=True)
+def _standardize_parallel(x, epsilon, out):  # type: ignore[no-untyped-def]
+    for line in numba.prange(len(x)):
+        _standardize_line(x[line], epsilon, out[line])
+
+
+@compiled
+def _gradient_line(g, y, x, epsilon, out):  # type: ignore[no-untyped-def]
+    _, _, variance = _moments(x)
+    inverse = 1 / np.sqrt(variance + epsilon)
+    mean, along = _gradient_means(g, y)
+    for i in range(len(g)):
+        out[i] = (np.float64(g[i]) - mean - np.float64(y[i]) * along) * inverse
+
+
+@compiled
+def _gradient(g, y, x, epsilon, out):  # type: ignore[no-untyped-def]
+    for line in range(len(x)):
+        _gradient_line(g[line], y[line], x[line], epsilon, out[line])
+
+
+@compiled(parallel=True)
+def _gradient_parallel(g, y, x, epsilon, out):  # type: ignore[no-untyped-def]
+    for line in numba.prange(len(x)):
+        _gradient_line(g[line], y[line], x[line], epsilon, out[line])
+
+
+@compiled
+def _var(x, ddof, out):  # type: ignore[no-untyped-def]
+    for line in range(len(x)):
+        out[line] = _moments(x[line])[2] * (len(x[line]) / (len(x[line]) - ddof))
+
+
+@compiled(parallel=True)
+def _var_parallel(x, ddof, out):  # type: ignore[no-untyped-def]
+    for line in numba.prange(len(x)):
+        out[line] = _moments(x[line])[2] * (len(x[line]) / (len(x[line]) - ddof))
+
+
+def _lines(x: Array, axes: Axes) -> Array | None:
+    """View x as (lines, length) with the lines without gaps; None where it does not lie that way."""
+    if x.dtype.kind != "f" or not x.size:
+        return None
+    if x.ndim == 4 and axes == (0, 2, 3) and is_batch_last(x):
+        return x.transpose(1, 2, 3, 0).reshape(x.shape[1], -1)
+    if axes == tuple(range(1, x.ndim)) and x.flags.c_contiguous:
+        return x.reshape(len(x), -1)
+    if x.ndim == 2 and axes == (0,) and x.flags.f_contiguous:
+        return x.T
+    return None
+
+
+@eager
+def standardize(x: Array, *, axes: Axes, epsilon: float, out: Array | None = None) -> tuple[Array, Calls]:
+    """(x − mean) / √(variance + ε) with mean and variance over axes."""
+    calls: Calls = []
+    out = np.empty_like(x) if out is None else out
+    if x.ndim == 2 and axes == (0,):  # few numbers: features are copied to lines and back
+        x = copied_by(calls, x, "F")
+    made = np.empty_like(x) if x.strides != out.strides else out
+    lines, results = _lines(x, axes), _lines(made, axes)
+    if lines is None or results is None:
+        return out, [(fill_with, (out, partial(reference.standardize, axes=axes, epsilon=epsilon), x))]
+    calls.append((chosen(_standardize, _standardize_parallel, 32 * x.size), (lines, epsilon, results)))
+    if made is not out:
+        calls.append((np.copyto, (out, made)))
+    return out, calls
+
+
+@eager
+def standardize_gradient(
+    g: Array, y: Array, x: Array, *, axes: Axes, epsilon: float, out: Array | None = None
+) -> tuple[Array, Calls]:
+    """Gradient of `standardize` at x with output y: (g − mean g − y mean(g y)) / √(variance + ε)."""
+    calls: Calls = []
+    out = np.empty_like(x) if out is None else out
+    if x.ndim == 2 and axes == (0,):
+        x = copied_by(calls, x, "F")
+    if _lines(x, axes) is None:
+        return out, [(fill_with, (out, partial(reference.standardize_gradient, axes=axes, epsilon=epsilon), g, y, x))]
+    like = [array if array.strides == x.strides else np.empty_like(x) for array in (g, y, out)]
+    calls += [(np.copyto, (copy, given)) for copy, given in zip(like[:2], (g, y), strict=True) if copy is not given]
+    lines = [_lines(array, axes) for array in (like[0], like[1], x)]
+    function = chosen(_gradient, _gradient_parallel, 64 * x.size)
+    calls.append((function, (*lines, epsilon, _lines(like[2], axes))))
+    if like[2] is not out:
+        calls.append((np.copyto, (out, like[2])))
+    return out, calls
+
+
+@eager
+def var(
+    x: Array, *, axis: Axes, keepdims: bool = False, ddof: int = 0, out: Array | None = None
+) -> tuple[Array, Calls]:
+    """Variance over axes in two passes, in float64."""
+    lines = _lines(x, axis)
+    kept = tuple(size for number, size in enumerate(x.shape) if number not in axis)
+    if out is None:
+        shape = tuple(1 if number in axis else size for number, size in enumerate(x.shape))
+        out = np.empty(shape if keepdims else kept, x.dtype if x.dtype.kind == "f" else np.float64)
+    if lines is None or lines.shape[1] <= ddof:
+        return out, [(fill_with, (out.reshape(kept), partial(reference.var, axis=axis, ddof=ddof), x))]
+    return out, [(chosen(_var, _var_parallel, 32 * x.size), (lines, ddof, out.reshape(-1)))]
+
