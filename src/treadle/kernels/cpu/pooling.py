@@ -21,8 +21,8 @@ def _window(place, size, stride, padding, inputs):  # type: ignore[no-untyped-de
 
 @compiled
 def _pool_item(item, x, out, n, size, stride, padding):  # type: ignore[no-untyped-def]
-    # one row of one channel: x (C, H, W, N), out (C, HO, WO, N)
-    c, h = item // out.shape[1], item % out.shape[1]
+    # one row of one channel: x (C, H, W, N), out (C, HO, WO, N); a thread gets the rows that it convolved
+    h, c = item // out.shape[0], item % out.shape[0]
     top, bottom = _window(h, size[0], stride[0], padding[0], x.shape[1])
     for w in range(out.shape[2]):
         left, right = _window(w, size[1], stride[1], padding[1], x.shape[2])
@@ -44,29 +44,45 @@ def _pool_parallel(x, out, n, size, stride, padding):  # type: ignore[no-untyped
 
 
 @compiled
-def _gradient_item(c, g, y, x, gx, n, size, stride, padding, mode):  # type: ignore[no-untyped-def]
-    if mode & 1:
-        gx[c] = 0
-    for h in range(y.shape[1]):
-        top, bottom = _window(h, size[0], stride[0], padding[0], x.shape[1])
-        for w in range(y.shape[2]):
-            left, right = _window(w, size[1], stride[1], padding[1], x.shape[2])
-            pool_max_gradient(
-                x, g[c, h, w].ctypes.data, y[c, h, w].ctypes.data, x[c, top, left].ctypes.data,
-                gx[c, top, left].ctypes.data, bottom - top, x.shape[2] * n, right - left, n, n, mode,
-            )  # fmt: skip
+def _gradient_row(c, h, g, y, x, gx, n, size, stride, padding, mode):  # type: ignore[no-untyped-def]
+    top, bottom = _window(h, size[0], stride[0], padding[0], x.shape[1])
+    for w in range(y.shape[2]):
+        left, right = _window(w, size[1], stride[1], padding[1], x.shape[2])
+        pool_max_gradient(
+            x, g[c, h, w].ctypes.data, y[c, h, w].ctypes.data, x[c, top, left].ctypes.data,
+            gx[c, top, left].ctypes.data, bottom - top, x.shape[2] * n, right - left, n, n, mode,
+        )  # fmt: skip
 
 
 @compiled
-def _gradient_serial(g, y, x, gx, n, size, stride, padding, mode):  # type: ignore[no-untyped-def]
-    for c in range(x.shape[0]):
-        _gradient_item(c, g, y, x, gx, n, size, stride, padding, mode)
+def _tiled_serial(g, y, x, gx, n, size, stride, padding, mode):  # type: ignore[no-untyped-def]
+    for item in range(y.shape[0] * y.shape[1]):
+        _gradient_row(item % y.shape[0], item // y.shape[0], g, y, x, gx, n, size, stride, padding, mode)
 
 
 @compiled(parallel=True)
-def _gradient_parallel(g, y, x, gx, n, size, stride, padding, mode):  # type: ignore[no-untyped-def]
+def _tiled_parallel(g, y, x, gx, n, size, stride, padding, mode):  # type: ignore[no-untyped-def]
+    for item in numba.prange(y.shape[0] * y.shape[1]):
+        _gradient_row(item % y.shape[0], item // y.shape[0], g, y, x, gx, n, size, stride, padding, mode)
+
+
+@compiled
+def _overlapping_item(c, g, y, x, gx, n, size, stride, padding, mode):  # type: ignore[no-untyped-def]
+    gx[c] = 0
+    for h in range(y.shape[1]):
+        _gradient_row(c, h, g, y, x, gx, n, size, stride, padding, mode)
+
+
+@compiled
+def _overlapping_serial(g, y, x, gx, n, size, stride, padding, mode):  # type: ignore[no-untyped-def]
+    for c in range(x.shape[0]):
+        _overlapping_item(c, g, y, x, gx, n, size, stride, padding, mode)
+
+
+@compiled(parallel=True)
+def _overlapping_parallel(g, y, x, gx, n, size, stride, padding, mode):  # type: ignore[no-untyped-def]
     for c in numba.prange(x.shape[0]):
-        _gradient_item(c, g, y, x, gx, n, size, stride, padding, mode)
+        _overlapping_item(c, g, y, x, gx, n, size, stride, padding, mode)
 
 
 def _memory(array: Array) -> Array:
@@ -111,7 +127,8 @@ def max_pool2d_gradient(
         return out, calls
     g, y, x = batch_last(g, calls), batch_last(y, calls), batch_last(x, calls)
     tiled = size == stride and padding == (0, 0) and all(n % k == 0 for n, k in zip(x.shape[2:], size, strict=True))
-    function = chosen(_gradient_serial, _gradient_parallel, 32 * x.size)
+    forms = (_tiled_serial, _tiled_parallel) if tiled else (_overlapping_serial, _overlapping_parallel)
+    function = chosen(*forms, 32 * x.size)
     mode = (0 if tiled else 1) + (2 if relu else 0)
     calls.append((function, (*map(_memory, (g, y, x, out)), len(x), size, stride, padding, mode)))
     return out, calls
