@@ -3,9 +3,9 @@
 from treadle import data, losses, metrics, nn, ops, optim
 from treadle.autodiff.check import check_gradients
 from treadle.autodiff.functional import value_and_grad
-from treadle.nn import summary
+from treadle.nn import draw, summary
 from treadle.tensor import Tensor, grad, tensor
-from treadle.train import Interrupted, Run, fit
+from treadle.train import Interrupted, Run, estimate, fit
 from treadle.version import __version__
 
 __all__ = [
@@ -15,6 +15,8 @@ __all__ = [
     "__version__",
     "check_gradients",
     "data",
+    "draw",
+    "estimate",
     "fit",
     "grad",
     "losses",

@@ -21,7 +21,25 @@ class TreadleError(ValueError):
 
 
 class ShapeError(TreadleError):
-    """Shapes that do not fit together; the message names the op or layer and both shapes."""
+    """Shapes that do not fit together; the message names the op or layer and both shapes.
+
+    Args:
+        reason: what was expected and found, and the fix.
+        path: of the layer at fault, from the names of the modules around it; empty where it is not known yet.
+        layer: what that layer is.
+    """
+
+    def __init__(self, reason: str, path: str = "", layer: str = "") -> None:
+        super().__init__(f"layer {path}, {layer}: {reason}" if path else reason)
+        self.reason, self.path, self.layer = reason, path, layer
+
+    def inside(self, name: str, layer: str) -> "ShapeError":
+        """Return the error as a network around tells it, which calls the module at fault, or that around it, by name.
+
+        >>> print(ShapeError("no image").inside("conv2d1", "Conv2d(8, 3)").inside("residual2", "Residual(…)"))
+        layer residual2.conv2d1, Conv2d(8, 3): no image
+        """
+        return ShapeError(self.reason, f"{name}.{self.path}" if self.path else name, self.layer or layer)
 
 
 class DtypeError(TreadleError):

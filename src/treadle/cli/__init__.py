@@ -12,6 +12,7 @@ from treadle.cli.choices import choices
 from treadle.cli.predict import predict
 from treadle.cli.run import run
 from treadle.cli.show import show
+from treadle.cli.summary import summary
 from treadle.errors import TreadleError
 from treadle.train import Interrupted
 
@@ -24,8 +25,9 @@ app = App(
 )
 app.command(run, sort_key=1)
 app.command(show, sort_key=2)
-app.command(predict, sort_key=3)
-app.command(choices, sort_key=4)
+app.command(summary, sort_key=3)
+app.command(predict, sort_key=4)
+app.command(choices, sort_key=5)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -160,10 +160,12 @@ class Recorder:
         """Let one of the inputs travel through what is recorded."""
         return Recorded(array, self, self.inputs[id(array)])
 
-    def apply(self, name: str, function: Callable[..., Any], operands: tuple[Any, ...], settings: dict[str, Any]) -> Recorded:
+    def apply(self, name: str, function: Callable[..., Any], operands: tuple[Any, ...], settings: dict[str, Any]) -> Any:
         """Compute, and keep what was done."""
         if any(isinstance(value, Recorded) for value in settings.values()):
             raise NotRecordable(f"an array given to {name} as a setting")
+        if not any(isinstance(part, Recorded) for o in operands for part in (o if isinstance(o, tuple) else (o,))):
+            return function(*operands, **settings)  # of constants: itself one
         self.outline.append((name, [_mark(o) for o in operands], repr(settings)))
         self.entries.append(planned(name, function, tuple(map(_plain, operands)), settings))
         return Recorded(self.entries[-1].out, self, len(self.entries) - 1)
@@ -174,7 +176,7 @@ class Recorder:
 
     def finish(self) -> list[Call]:
         """Return all calls in order, fused where the kernels can, with the results going to their places."""
-        entries = getattr(self.kernels, "fuse", list)(self.entries)
+        entries = list(self.entries)
         last: list[Call] = []
         for value, place in self._targets:
             if value is None:
@@ -186,7 +188,8 @@ class Recorder:
                 entries[makers[0]] = entries[makers[0]].into(place)
             else:
                 last.append((np.copyto, (place, plain)))
-        return [call for entry in entries for call in entry.calls] + last
+        fused = getattr(self.kernels, "fuse", list)(entries)
+        return [call for entry in fused for call in entry.calls] + last
 
 
 def _plain(operand: Any) -> Any:

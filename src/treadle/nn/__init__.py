@@ -1,13 +1,14 @@
 """Layers and networks: functions of parameters and inputs."""
 
 from treadle.nn.convolution import AvgPool2d, Conv2d, GlobalAvgPool2d, MaxPool2d
+from treadle.nn.drawing import draw
 from treadle.nn.init import INITIALIZERS
 from treadle.nn.layers import GELU, Flatten, LeakyReLU, Linear, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
 from treadle.nn.mode import EVALUATION, Mode
 from treadle.nn.models import MODELS
 from treadle.nn.module import Module, Parameter, Residual, Sequential, require_memory, snake_case
 from treadle.nn.normalization import BatchNorm, Dropout, LayerNorm
-from treadle.nn.summary import Summary, summary
+from treadle.nn.summary import Memory, Summary, summary
 
 # Residual has layers inside, which the line of text for a layer in a recipe has no form for.
 LAYERS: dict[str, type[Module]] = {
@@ -49,6 +50,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "MaxPool2d",
+    "Memory",
     "Mode",
     "Module",
     "Parameter",
@@ -61,6 +63,7 @@ __all__ = [
     "Softplus",
     "Summary",
     "Tanh",
+    "draw",
     "require_memory",
     "summary",
 ]

@@ -9,7 +9,7 @@ from treadle import ops
 from treadle.errors import ShapeError
 from treadle.nn.init import INITIALIZERS, require_initializer
 from treadle.nn.mode import Mode
-from treadle.nn.module import Module, Parameter, Shape, require_count
+from treadle.nn.module import Module, Parameter, Shape, axes_hint, require_count
 from treadle.ops._shapes import pair, window_counts
 from treadle.ops.pooling import pooling_settings
 from treadle.tensor import Tensor
@@ -20,8 +20,12 @@ Size = int | tuple[int, int]
 
 def _require_image(shape: Shape) -> None:
     if len(shape) != 3:
-        hint = ": convolution and pooling come before Flatten" if len(shape) == 1 else ""
+        hint = axes_hint(shape)
+        if len(shape) == 1:
+            hint = ": convolution and pooling come before Flatten, and rows of features have no use for them"
         raise ShapeError(f"expected samples of shape (channels, height, width), found {shape}{hint}")
+    if shape[0] < 1:
+        raise ShapeError(f"expected images with at least one channel, found samples of shape {shape}: look at the data")
 
 
 @dataclass(frozen=True, repr=False)
@@ -95,8 +99,16 @@ class Conv2d(Module):
         """Return (filters, height, width); raise ShapeError where an image does not fit."""
         _require_image(shape)
         if shape[0] % self.groups:
-            raise ShapeError(f"{self.groups} groups must divide the {shape[0]} channels of samples {shape}")
+            raise ShapeError(
+                f"{self.groups} groups must divide the {shape[0]} channels of samples {shape}, and the "
+                f"{self.filters} filters: choose a divisor of {math.gcd(shape[0], self.filters)}"
+            )
         return (self.filters, *window_counts("Conv2d", shape, pair("Conv2d", "size", self.size), **self._settings()))
+
+    def multiply_adds(self, shape: Shape) -> int:
+        """Return filters · output height · output width · channels / groups · rows · columns of a filter."""
+        each = shape[0] // self.groups * math.prod(pair("Conv2d", "size", self.size))
+        return math.prod(self.output_shape(shape)) * each
 
 
 @dataclass(frozen=True, repr=False)

@@ -30,6 +30,10 @@ class Flatten(Module):
         """Return (features,)."""
         return (math.prod(shape),)
 
+    def activations(self, shape: Shape) -> int:
+        """Return 0: its output is another view of its input."""
+        return 0
+
 
 @dataclass(frozen=True, repr=False)
 class Linear(Module):
@@ -71,7 +75,13 @@ class Linear(Module):
         """Return (units,); raise ShapeError unless a sample is one row of features."""
         if len(shape) != 1:
             raise ShapeError(f"expected samples of shape (features,), found {shape}: put a Flatten layer before it")
+        if shape[0] < 1:
+            raise ShapeError(f"expected samples with at least one feature, found {shape}: look at the data")
         return (self.units,)
+
+    def multiply_adds(self, shape: Shape) -> int:
+        """Return inputs · units."""
+        return shape[0] * self.units
 
 
 @dataclass(frozen=True, repr=False)

@@ -77,6 +77,22 @@ class Module(ABC):
         """Yield (name, module, input shape) of the modules inside, in order. None unless overridden."""
         return iter(())
 
+    def multiply_adds(self, shape: Shape) -> int:
+        """Return how many pairs of a multiplication and an addition one sample takes in the forward pass.
+
+        Those of matrix products and convolutions: work value by value, such as activations, normalisation and biases,
+        and pooling count as 0. Those of the modules inside unless overridden.
+        """
+        return sum(module.multiply_adds(inputs) for _, module, inputs in self.children(shape))
+
+    def activations(self, shape: Shape) -> int:
+        """Return how many values of outputs one sample leaves in memory for the backward pass.
+
+        Those of the modules inside, or of its own output where there are none, unless overridden.
+        """
+        inside = [module.activations(inputs) for _, module, inputs in self.children(shape)]
+        return sum(inside) if inside else math.prod(self.output_shape(shape))
+
     def init(self, shape: Shape, *, seed: int, dtype: DTypeLike = np.float32) -> Tree:
         """Make the parameters for inputs of a shape.
 
@@ -122,6 +138,13 @@ def require_count(layer: str, setting: str, value: Any) -> None:
     """Raise TreadleError unless a setting is a positive whole number."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise TreadleError(f"{layer}: {setting} must be a positive whole number, found {value!r}")
+
+
+def axes_hint(shape: Shape) -> str:
+    """Return what is likely wrong with the axes of a sample that should be an image, for the end of a message."""
+    if len(shape) == 2:
+        return f": the channels are an axis of their own, for grey images (1, {shape[0]}, {shape[1]})"
+    return ": the shape is that of one sample, without the batch axis" if len(shape) == 4 else ""
 
 
 def require_memory(specification: Tree, dtype: DTypeLike = np.float32, copies: int = 1) -> None:
@@ -178,14 +201,15 @@ class Sequential(Module):
             try:
                 x = layer.forward(params.get(name, {}), x, mode.child(name))
             except ShapeError as error:
-                raise ShapeError(f"layer {name}, {layer!r}: {error}") from error
+                raise error.inside(name, described(layer)) from error
         return x
 
     def children(self, shape: Shape) -> Iterator[tuple[str, Module, Shape]]:
         """Yield (name, layer, input shape) in order; raise ShapeError that names the layer which does not fit."""
         for name, layer in self.layers.items():
+            after = _output_shape(name, layer, shape)
             yield name, layer, shape
-            shape = self._after(name, shape)
+            shape = after
 
     def parameters(self, shape: Shape) -> Tree:
         """Return a dict from layer name to the layer's parameters; layers without any are left out."""
@@ -194,15 +218,9 @@ class Sequential(Module):
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape that the last layer gives."""
-        for name in self.layers:
-            shape = self._after(name, shape)
+        for name, layer in self.layers.items():
+            shape = _output_shape(name, layer, shape)
         return shape
-
-    def _after(self, name: str, shape: Shape) -> Shape:
-        try:
-            return self.layers[name].output_shape(shape)
-        except ShapeError as error:
-            raise ShapeError(f"layer {name}, {self.layers[name]!r}: {error}") from error
 
     def __repr__(self) -> str:
         return f"Sequential({', '.join(map(repr, self.layers.values()))})"
@@ -239,21 +257,29 @@ class Residual(Sequential):
         """Add what the layers make of x to x, or to what the shortcut makes of it."""
         y = super().forward(params, x, mode)
         if self.shortcut is not None:
-            x = self.shortcut.forward(params.get("shortcut", {}), x, mode.child("shortcut"))
+            try:
+                x = self.shortcut.forward(params.get("shortcut", {}), x, mode.child("shortcut"))
+            except ShapeError as error:
+                raise error.inside("shortcut", described(self.shortcut)) from error
         if x.shape != y.shape:  # adding would broadcast
             raise ShapeError(self._misfit(x.shape, y.shape))
         return x + y
 
     def children(self, shape: Shape) -> Iterator[tuple[str, Module, Shape]]:
         """Yield (name, layer, input shape) of the layers in order, then the shortcut."""
+        self.output_shape(shape)
         yield from super().children(shape)
         if self.shortcut is not None:
             yield "shortcut", self.shortcut, shape
 
+    def activations(self, shape: Shape) -> int:
+        """Return those of the layers and the shortcut, and those of the sum."""
+        return super().activations(shape) + math.prod(self.output_shape(shape))
+
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape that the layers give; raise ShapeError where the shortcut gives another."""
         out = super().output_shape(shape)
-        side = shape if self.shortcut is None else self.shortcut.output_shape(shape)
+        side = shape if self.shortcut is None else _output_shape("shortcut", self.shortcut, shape)
         if out != side:
             raise ShapeError(self._misfit(side, out))
         return out
@@ -271,6 +297,23 @@ class Residual(Sequential):
     def __repr__(self) -> str:
         shown = [repr(layer) for layer in self.layers.values()]
         return f"Residual({', '.join(shown + ([f'shortcut={self.shortcut!r}'] if self.shortcut else []))})"
+
+
+def described(module: Module) -> str:
+    """Write what a module is; one that has layers inside without them.
+
+    >>> described(Sequential(Residual())), described(Residual())
+    ('Sequential(…)', 'Residual(…)')
+    """
+    return f"{type(module).__name__}(…)" if isinstance(module, Sequential) else repr(module)
+
+
+def _output_shape(name: str, module: Module, shape: Shape) -> Shape:
+    """The output shape of a module inside another; an error names it."""
+    try:
+        return module.output_shape(shape)
+    except ShapeError as error:
+        raise error.inside(name, described(module)) from error
 
 
 def snake_case(name: str) -> str:

@@ -10,7 +10,7 @@ from treadle import ops
 from treadle.errors import ShapeError, TreadleError
 from treadle.nn.init import ones
 from treadle.nn.mode import Mode
-from treadle.nn.module import Module, Parameter, Shape
+from treadle.nn.module import Module, Parameter, Shape, axes_hint
 from treadle.tensor import Tensor
 from treadle.tree import Tree
 
@@ -22,7 +22,8 @@ def _require_positive(layer: str, epsilon: float) -> None:
 
 def _require_features_or_images(shape: Shape) -> None:
     if len(shape) not in (1, 3):
-        raise ShapeError(f"expected samples of shape (features,) or (channels, height, width), found {shape}")
+        expected = "expected samples of shape (features,) or (channels, height, width)"
+        raise ShapeError(f"{expected}, found {shape}{axes_hint(shape)}")
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,81 +1,262 @@
-"""What a network is, before anything is allocated: shapes and parameters, layer by layer."""
+"""What a network is, before anything is allocated: shapes, parameters, work and memory, layer by layer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from treadle.nn.module import Module, Shape
+import numpy as np
+
+from treadle.errors import ShapeError
+from treadle.nn.module import Module, Shape, described, require_count
 from treadle.tree import leaves
+
+if TYPE_CHECKING:
+    from treadle.optim import Optimizer
+
+FLOAT = 4  # bytes of a float32
+SHOWN = 40  # characters of a layer in the table
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One layer of a summary: its name, itself, the shapes of one sample going in and out, its parameter count."""
+    """One layer of a summary, or what a module around layers has besides them.
+
+    Args:
+        name: path of the layer, from the names of the modules around it.
+        layer: itself.
+        input_shape, output_shape: of one sample.
+        parameters: their number, with those that are not trained.
+        untrained: number of parameters that training changes without a gradient, such as running means.
+        multiply_adds: of one sample in the forward pass, as `Module.multiply_adds` counts them.
+        activation_bytes: of the outputs of one sample that the backward pass needs, in float32.
+    """
 
     name: str
     layer: Module
     input_shape: Shape
     output_shape: Shape
     parameters: int
+    untrained: int
+    multiply_adds: int
+    activation_bytes: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that training holds in float32, by what they are for; `summary` says what is counted."""
+
+    parameters: int
+    gradients: int
+    optimizer: int
+    inputs: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """Sum of all."""
+        return self.parameters + self.gradients + self.optimizer + self.inputs + self.activations
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The layers of a network for inputs of one shape; printing it gives a table."""
+    """The layers of a network for inputs of one shape; printing it gives a table.
+
+    `slots` is the number of values that the state of the optimiser has for each trained parameter, None where no
+    optimiser was given.
+    """
 
     rows: tuple[Row, ...]
     input_shape: Shape
     output_shape: Shape
+    batch_size: int = 100
+    slots: int | None = None
 
     @property
     def parameters(self) -> int:
         """Number of parameters of the whole network."""
         return sum(row.parameters for row in self.rows)
 
-    def __str__(self) -> str:
-        table = [("layer", "is", "output", "parameters"), ("input", "", str(self.input_shape), "")]
-        table += [(row.name, repr(row.layer), str(row.output_shape), f"{row.parameters:,}") for row in self.rows]
-        table.append(("total", "", "", f"{self.parameters:,}"))
-        widths = [max(len(line[column]) for line in table) for column in range(4)]
-        return "\n".join(
-            f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:<{widths[2]}}  {d:>{widths[3]}}" for a, b, c, d in table
+    @property
+    def untrained(self) -> int:
+        """Number of parameters that get no gradient."""
+        return sum(row.untrained for row in self.rows)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of one sample in the forward pass; the backward pass takes about twice as many."""
+        return sum(row.multiply_adds for row in self.rows)
+
+    @property
+    def activation_bytes(self) -> int:
+        """Bytes of the outputs of one sample that the backward pass needs."""
+        return sum(row.activation_bytes for row in self.rows)
+
+    @property
+    def memory(self) -> Memory:
+        """Bytes that training with batches of `batch_size` holds."""
+        trained = FLOAT * (self.parameters - self.untrained)
+        return Memory(
+            parameters=FLOAT * self.parameters,
+            gradients=trained,
+            optimizer=trained * (self.slots or 0),
+            inputs=self.batch_size * FLOAT * _size(self.input_shape),
+            activations=self.batch_size * self.activation_bytes,
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return rows, totals and memory as plain values, for JSON."""
+        memory = self.memory
+        return {
+            "input": list(self.input_shape),
+            "output": list(self.output_shape),
+            "layers": [
+                {
+                    "name": row.name,
+                    "layer": repr(row.layer),
+                    "input": list(row.input_shape),
+                    "output": list(row.output_shape),
+                    **{name: getattr(row, name) for name in COUNTS},
+                }
+                for row in self.rows
+            ],
+            **{name: getattr(self, name) for name in COUNTS},
+            "batch_size": self.batch_size,
+            "memory_bytes": {**vars(memory), "total": memory.total},
+        }
+
+    def __str__(self) -> str:
+        table = [("layer", "is", "output", "parameters", "untrained", "multiply-adds", "activations")]
+        table += [("input", "", str(self.input_shape), "", "", "", "")]
+        table += [(row.name, _cut(described(row.layer)), str(row.output_shape), *_figures(row)) for row in self.rows]
+        table += [("total", "", "", *_figures(self))]
+        if not self.untrained:
+            table = [(*line[:4], *line[5:]) for line in table]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = (
+            "  ".join(f"{cell:{'<' if n < 3 else '>'}{widths[n]}}" for n, cell in enumerate(line)) for line in table
+        )
+        return "\n".join([*map(str.rstrip, lines), "", self._memory_line()])
 
     __repr__ = __str__
 
+    def _memory_line(self) -> str:
+        memory = self.memory
+        parts = {"parameters": memory.parameters, "gradients": memory.gradients}
+        parts |= {"optimizer": memory.optimizer} if self.slots is not None else {}
+        parts |= {"inputs": memory.inputs, "activations": memory.activations}
+        listed = ", ".join(f"{name} {bytes_text(size)}" for name, size in parts.items())
+        without = "" if self.slots is not None else "; without the state of an optimizer"
+        return f"memory for batches of {self.batch_size:,}: {bytes_text(memory.total)} ({listed}{without})"
 
-def summary(network: Module, data: Any) -> Summary:
-    """Summarise a network for the samples of a data set.
+
+COUNTS = ("parameters", "untrained", "multiply_adds", "activation_bytes")
+
+
+def summary(network: Module, data: Any, *, batch_size: int = 100, optimizer: Optimizer | None = None) -> Summary:
+    """Summarise a network for the samples of a data set, without allocating any of its parameters.
+
+    Multiply-adds are those of matrix products and convolutions for one sample in the forward pass; a module of your
+    own has 0 unless it overrides `Module.multiply_adds`. Activations are the outputs of the layers, float32, where
+    they are not just another view as of Flatten. Memory is, in float32:
+
+        parameters + gradients of the trained ones + state of the optimiser + batch_size · (inputs + activations)
+
+    Not counted are the data set, Python and the libraries, and what comes and goes within a step: what a layer
+    computes on the way to its output, gradients of outputs, work space of convolutions.
 
     Args:
         network: any module.
-        data: a data set, or the shape of one sample.
+        data: a data set, the three sets, or the shape of one sample.
+        batch_size: samples in a step, for the memory.
+        optimizer: whose state is counted in the memory; without it that is left out.
 
     Raises:
         ShapeError: a layer cannot take what the layer before it gives; the message names it.
+        TreadleError: batch_size is not a positive whole number.
 
     >>> import treadle as td
-    >>> print(summary(td.nn.Sequential(td.nn.Flatten(), td.nn.Linear(10)), (1, 28, 28)))
-    layer     is          output       parameters
-    input                 (1, 28, 28)
-    flatten1  Flatten()   (784,)                0
-    linear1   Linear(10)  (10,)             7,850
-    total                                   7,850
+    >>> lenet = td.nn.Sequential(td.nn.Conv2d(20, 5, padding=2), td.nn.MaxPool2d(2), td.nn.Flatten(), td.nn.Linear(10))
+    >>> print(summary(lenet, (1, 28, 28)))
+    layer        is                        output        parameters  multiply-adds  activations
+    input                                 (1, 28, 28)
+    conv2d1      Conv2d(20, 5, padding=2)  (20, 28, 28)         520        392,000     61.2 KiB
+    max_pool2d1  MaxPool2d(2)              (20, 14, 14)           0              0     15.3 KiB
+    flatten1     Flatten()                 (3920,)                0              0          0 B
+    linear1      Linear(10)                (10,)             39,210         39,200         40 B
+    total                                                    39,730        431,200     76.6 KiB
+    <BLANKLINE>
+    memory for batches of 100: ...
     """
-    shape: Shape = data if isinstance(data, tuple) else data.shape
-    return Summary(tuple(_rows("", network, shape)), shape, network.output_shape(shape))
+    require_count("summary", "batch_size", batch_size)
+    shape = sample_shape(data)
+    output = network.output_shape(shape)
+    slots = None if optimizer is None else optimizer.slots
+    return Summary(tuple(_rows("", network, shape)), shape, output, int(batch_size), slots)
+
+
+def sample_shape(data: Any) -> Shape:
+    """Return the shape of one sample of a data set, of the training set of three sets, or the shape itself.
+
+    Raises:
+        ShapeError: it is neither, or has an axis that is no whole number of at least 0.
+
+    >>> sample_shape((1, 28, 28))
+    (1, 28, 28)
+    """
+    if isinstance(data, np.ndarray):
+        raise ShapeError(f"expected the shape of one sample, found an array: give {data.shape[1:]}, without its first axis")
+    shape = data if isinstance(data, (tuple, list)) else getattr(getattr(data, "train", data), "shape", None)
+    if not isinstance(shape, (tuple, list)) or not all(_is_size(n) for n in shape):
+        raise ShapeError(f"expected a data set, or the shape of one sample such as (1, 28, 28), found {data!r}")
+    return tuple(int(n) for n in shape)
+
+
+def bytes_text(size: int) -> str:
+    """Write a number of bytes for a person.
+
+    >>> bytes_text(40), bytes_text(62720), bytes_text(3 * 2**30)
+    ('40 B', '61.2 KiB', '3.0 GiB')
+    """
+    unit = min((max(size, 1).bit_length() - 1) // 10, len(UNITS) - 1)
+    tenths = size * 10 >> 10 * unit  # whole numbers, for a size may be beyond all floats
+    return f"{tenths // 10:,}.{tenths % 10} {UNITS[unit]}" if unit else f"{size} B"
+
+
+def _is_size(n: Any) -> bool:
+    return isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 0
+
+
+def _size(shape: Shape) -> int:
+    return int(np.prod(shape, dtype=object))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+
+
+def _figures(counted: Row | Summary) -> tuple[str, str, str, str]:
+    counts = (counted.parameters, counted.untrained, counted.multiply_adds)
+    return (*(f"{count:,}" for count in counts), bytes_text(counted.activation_bytes))  # type: ignore[return-value]
 
 
 def _rows(prefix: str, module: Module, shape: Shape) -> Iterator[Row]:
     inside = list(module.children(shape))
-    own = _size(module, shape) - sum(_size(child, inputs) for _, child, inputs in inside)
-    if own > 0 or not inside:
-        yield Row(prefix or type(module).__name__, module, shape, module.output_shape(shape), own)
+    whole, parts = _counts(module, shape), [_counts(child, inputs) for _, child, inputs in inside]
+    own = tuple(count - sum(part[n] for part in parts) for n, count in enumerate(whole))
+    if any(own) or not inside:
+        yield Row(prefix or type(module).__name__, module, shape, module.output_shape(shape), *own)
     for name, child, inputs in inside:
         yield from _rows(f"{prefix}.{name}" if prefix else name, child, inputs)
 
 
-def _size(module: Module, shape: Shape) -> int:
-    return sum(parameter.size for _, parameter in leaves(module.parameters(shape)))
+def _counts(module: Module, shape: Shape) -> tuple[int, int, int, int]:
+    parameters = [parameter for _, parameter in leaves(module.parameters(shape))]
+    return (
+        sum(parameter.size for parameter in parameters),
+        sum(parameter.size for parameter in parameters if not parameter.trained),
+        module.multiply_adds(shape),
+        FLOAT * module.activations(shape),
+    )

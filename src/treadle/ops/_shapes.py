@@ -73,7 +73,7 @@ def window_counts(
         found = f"{_by(shape[-2:])} with padding {_by(padded)}" if any(padding) else _by(shape[-2:])
         raise ShapeError(
             f"{name}: the window {_by(size)}{spread} is larger than the image, {found}: take a smaller window or more "
-            "padding"
+            "padding, or shrink the image less before it"
         )
     rows, columns = ((n - e) // s + 1 for n, e, s in zip(padded, extent, stride, strict=True))
     return rows, columns

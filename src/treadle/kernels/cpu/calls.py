@@ -17,7 +17,8 @@ import numpy as np
 from treadle.kernels import batch_array
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Calls = list[tuple[Callable[..., Any], tuple[Any, ...]]]
+Call = tuple[Callable[..., Any], tuple[Any, ...]]
+Calls = list[Call]
 
 PARALLEL_FROM = 5e6  # multiply-adds, or what takes as long
 

@@ -24,15 +24,16 @@ Pair = tuple[int, int]
 
 TILE_BYTES = 24 * 1024  # of the inputs that all filters meet before the next are read: half a first cache
 GRADIENT_BYTES = 32 * 1024  # of a block of gradients that stays in the first cache
-SUM_BYTES = 48 * 1024  # of the sums that a block of gradients is added to before the next is read
+SUM_BYTES = 96 * 1024  # of the sums that a block of gradients is added to before the next is read
 CHUNK = 512  # lanes in a piece of work
 VECTORS = np.array([SHAPES.get(rows, 0) for rows in range(16)])
 TAP_COUNT = np.array([TAPS.get(rows, 0) for rows in range(16)])
 
 
 @compiled
-def _gather_item(item, x, w, bias, out, rows, runs, n, tile_rows, clip):  # type: ignore[no-untyped-def]
-    # one run of one row of outputs, in all filters: x (C, H, W·N), w (blocks, C, KH, KW, tile rows), out (O, HO, WO·N)
+def gather_item(item, x, w, bias, out, blocks, above, rows, runs, n, tile_rows, clip):  # type: ignore[no-untyped-def]
+    # one run of one row of outputs: x (C, H, W·N), w (blocks, C, KH, KW, tile rows), out (O, HO, WO·N); out has the
+    # filters of blocks[0] to blocks[1] and the rows below those `above`
     size = x.itemsize
     width, most = VECTOR_BYTES // size, VECTORS[tile_rows]
     channels, kh, kw = w.shape[1], w.shape[2], w.shape[3]
@@ -54,14 +55,14 @@ def _gather_item(item, x, w, bias, out, rows, runs, n, tile_rows, clip):  # type
             inputs = min(piece, channels - c)
             mode = (1 if c == 0 else 0) + (2 if clip and c + inputs == channels else 0)
             x0 = x.ctypes.data + (c * xc + source * xh + column + begin * width) * size
-            for block in range(w.shape[0]):
-                first = block * tile_rows
+            for block in range(blocks[0], blocks[1]):
+                first = (block - blocks[0]) * tile_rows
                 w0 = w.ctypes.data + (((block * channels + c) * kh + k) * kw + q) * tile_rows * size
-                o0 = out.ctypes.data + (first * oc + h * oh + place + begin * width) * size
+                o0 = out.ctypes.data + (first * oc + (h - above) * oh + place + begin * width) * size
                 gather(
                     x, tile_rows, end - begin, x0, inputs, xc, nk, down * xh, nq, across * n,
                     w0, kh * kw * tile_rows, dk * kw * tile_rows, dq * tile_rows,
-                    bias.ctypes.data + first * size, o0, oc, min(tile_rows, out.shape[0] - first), last, mode,
+                    bias.ctypes.data + block * tile_rows * size, o0, oc, min(tile_rows, out.shape[0] - first), last, mode,
                 )  # fmt: skip
         begin = end
 
@@ -69,13 +70,21 @@ def _gather_item(item, x, w, bias, out, rows, runs, n, tile_rows, clip):  # type
 @compiled
 def _gather_serial(x, w, bias, out, rows, runs, n, tile_rows, clip):  # type: ignore[no-untyped-def]
     for item in range(len(rows) * len(runs)):
-        _gather_item(item, x, w, bias, out, rows, runs, n, tile_rows, clip)
+        gather_item(item, x, w, bias, out, (0, w.shape[0]), 0, rows, runs, n, tile_rows, clip)
 
 
 @compiled(parallel=True)
 def _gather_parallel(x, w, bias, out, rows, runs, n, tile_rows, clip):  # type: ignore[no-untyped-def]
     for item in numba.prange(len(rows) * len(runs)):
-        _gather_item(item, x, w, bias, out, rows, runs, n, tile_rows, clip)
+        gather_item(item, x, w, bias, out, (0, w.shape[0]), 0, rows, runs, n, tile_rows, clip)
+
+
+@compiled(reorder=True)
+def _lanes(vector):  # type: ignore[no-untyped-def]
+    total = vector.dtype.type(0)
+    for lane in range(VECTOR_BYTES // vector.itemsize):
+        total += vector[lane]
+    return total
 
 
 @compiled
@@ -120,10 +129,7 @@ def _correlate_item(item, x, g, out, runs, n, stride, padding, dilation, tile_ro
     for c in range(channels):
         for tap in range(kh * kw):
             for r in range(tile_rows):
-                total = x.dtype.type(0)
-                for lane in range(width):
-                    total += sums[c, tap, r, lane]
-                out[first + r, c0 + c, tap // kw, tap % kw] = total
+                out[first + r, c0 + c, tap // kw, tap % kw] = _lanes(sums[c, tap, r])
 
 
 @compiled

@@ -53,7 +53,7 @@ def relu_gradient(g: Array, y: Array, *, out: Array | None = None) -> tuple[Arra
 
 
 @compiled(reorder=True)
-def _total(x):  # type: ignore[no-untyped-def]
+def total(x):  # type: ignore[no-untyped-def]
     total = 0.0
     for i in range(len(x)):
         total += np.float64(x[i])
@@ -62,19 +62,36 @@ def _total(x):  # type: ignore[no-untyped-def]
 
 @compiled
 def _sum_all(x, out):  # type: ignore[no-untyped-def]
-    out.flat[0] = _total(x)
+    out.flat[0] = total(x)
 
 
 @compiled
 def _sum_rows(x, out):  # type: ignore[no-untyped-def]
     for row in range(len(x)):
-        out[row] = _total(x[row])
+        out[row] = total(x[row])
+
+
+@compiled
+def _sum_totals(totals, out):  # type: ignore[no-untyped-def]
+    for c in range(len(totals)):
+        total = 0.0
+        for h in range(totals.shape[1]):
+            total += totals[c, h]
+        out[c] = total
+
+
+@compiled
+def _total_rows(x, totals):  # type: ignore[no-untyped-def]
+    for item in range(totals.size):
+        h, c = item // x.shape[0], item % x.shape[0]
+        totals[c, h] = total(x[c, h])
 
 
 @compiled(parallel=True)
-def _sum_rows_parallel(x, out):  # type: ignore[no-untyped-def]
-    for row in numba.prange(len(x)):
-        out[row] = _total(x[row])
+def _total_rows_parallel(x, totals):  # type: ignore[no-untyped-def]
+    for item in numba.prange(totals.size):
+        h, c = item // x.shape[0], item % x.shape[0]
+        totals[c, h] = total(x[c, h])
 
 
 @compiled
@@ -98,8 +115,10 @@ def sum(x: Array, *, axis: Axes, keepdims: bool = False, out: Array | None = Non
     if floating and len(axis) == x.ndim and (x.flags.c_contiguous or x.flags.f_contiguous):
         return out, [(_sum_all, (x.ravel(order="K"), target))]
     if floating and x.ndim == 4 and axis == (0, 2, 3) and is_batch_last(x):
-        function = chosen(_sum_rows, _sum_rows_parallel, 8 * x.size)
-        return out, [(function, (x.transpose(1, 2, 3, 0).reshape(x.shape[1], -1), target))]
+        planes = x.transpose(1, 2, 3, 0).reshape(x.shape[1], x.shape[2], -1)
+        totals = np.empty(planes.shape[:2], np.float64)
+        function = chosen(_total_rows, _total_rows_parallel, 8 * x.size)
+        return out, [(function, (planes, totals)), (_sum_totals, (totals, target))]
     if floating and x.ndim == 2 and axis == (0,) and x.flags.c_contiguous:
         return out, [(_sum_columns, (x, target))]
     if floating and x.ndim == 2 and axis == (0,) and x.flags.f_contiguous:

@@ -98,6 +98,30 @@ class _Emitter:
         else:
             self.builder.call(self._store, [value, pointer, I32(self.size), mask])
 
+    def _bytes(self, name: str, *, store: bool) -> Any:
+        number = ir.VectorType(ir.IntType(8), self.width)
+        mask = ir.VectorType(ir.IntType(1), self.width)
+        if store:
+            kind = ir.FunctionType(ir.VoidType(), [number, number.as_pointer(), I32, mask])
+        else:
+            kind = ir.FunctionType(number, [number.as_pointer(), I32, mask, number])
+        return cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.masked.{name}.v{self.width}i8.p0")
+
+    def load_bytes(self, address: Any, mask: Any) -> Any:
+        number = ir.VectorType(ir.IntType(8), self.width)
+        pointer = self.builder.inttoptr(address, number.as_pointer())
+        if mask is None:
+            return self.builder.load(pointer, align=1)
+        zero = ir.Constant(number, [0] * self.width)
+        return self.builder.call(self._bytes("load", store=False), [pointer, I32(1), mask, zero])
+
+    def store_bytes(self, value: Any, address: Any, mask: Any) -> None:
+        pointer = self.builder.inttoptr(address, value.type.as_pointer())
+        if mask is None:
+            self.builder.store(value, pointer, align=1)
+        else:
+            self.builder.call(self._bytes("store", store=True), [value, pointer, I32(1), mask])
+
     def fma(self, a: Any, b: Any, c: Any) -> Any:
         return self.builder.call(self._fma, [a, b, c])
 
@@ -323,6 +347,74 @@ def pool_max_gradient(context, like, g, y, x, gx, nh, xh, nw, xw, lanes, mode): 
         return context.get_dummy_value()
 
     return types.void(like, *[types.int64] * 10), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def pool_places(context, like, x, nh, xh, nw, xw, lanes, out, places, clips):  # type: ignore[no-untyped-def]
+    """As pool_max, and places[lane] = number of the first largest value in its window; 255, if clips, where that is ≤ 0.
+
+    places is the address of bytes.
+    """
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        e = _Emitter(builder, signature.args[0].dtype)
+        (_, x, nh, xh, nw, xw, lanes, out, places, clips) = args
+        xh, xw = e.bytes(xh), e.bytes(xw)
+        clips = builder.icmp_signed("!=", clips, I64(0))
+        number = ir.VectorType(ir.IntType(8), e.width)
+        top, place = cgutils.alloca_once(builder, e.vector), cgutils.alloca_once(builder, number)
+
+        def all_lanes(value: Any) -> Any:
+            return e.splat(builder.trunc(value, ir.IntType(8)))
+
+        def window(offset: Any, mask: Any) -> None:
+            start = builder.add(x, offset)
+            builder.store(e.load(start, mask), top)
+            builder.store(ir.Constant(number, [0] * e.width), place)
+            with cgutils.for_range(builder, nh) as height, cgutils.for_range(builder, nw) as width:
+                value = e.load(e.at(start, (height.index, xh), (width.index, xw)), mask)
+                above = builder.fcmp_unordered(">", value, builder.load(top))
+                known = builder.fcmp_unordered("uno", builder.load(top), e.zero)
+                keep = builder.or_(builder.not_(above), known)
+                here = all_lanes(e.at(width.index, (height.index, nw)))
+                builder.store(builder.select(keep, builder.load(top), value), top)
+                builder.store(builder.select(keep, builder.load(place), here), place)
+            positive = builder.or_(builder.fcmp_ordered(">", builder.load(top), e.zero), e.flag(builder.not_(clips)))
+            none = ir.Constant(number, [255] * e.width)
+            e.store(builder.load(top), builder.add(out, offset), mask)
+            e.store_bytes(
+                builder.select(positive, builder.load(place), none),
+                builder.add(places, builder.sdiv(offset, I64(e.size))),
+                mask,
+            )
+
+        e.over(lanes, window)
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.int64] * 9), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def pool_scatter(context, like, g, places, gx, nh, xh, nw, xw, lanes):  # type: ignore[no-untyped-def]
+    """gx[h, w, lane] = g[lane] at the place of a window that places[lane] numbers, elsewhere 0."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        e = _Emitter(builder, signature.args[0].dtype)
+        (_, g, places, gx, nh, xh, nw, xw, lanes) = args
+        xh, xw = e.bytes(xh), e.bytes(xw)
+
+        def window(offset: Any, mask: Any) -> None:
+            gradient = e.load(builder.add(g, offset), mask)
+            place = e.load_bytes(builder.add(places, builder.sdiv(offset, I64(e.size))), mask)
+            with cgutils.for_range(builder, nh) as height, cgutils.for_range(builder, nw) as width:
+                here = e.splat(builder.trunc(e.at(width.index, (height.index, nw)), ir.IntType(8)))
+                share = builder.select(builder.icmp_unsigned("==", place, here), gradient, e.zero)
+                e.store(share, builder.add(gx, e.at(offset, (height.index, xh), (width.index, xw))), mask)
+
+        e.over(lanes, window)
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.int64] * 8), generate
 
 
 def _nonzero(e: Any, address: Any, mask: Any, body: Callable[[Any, Any], None]) -> None:

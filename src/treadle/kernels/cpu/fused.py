@@ -1,0 +1,102 @@
+"""Convolution and the pooling after it in one pass: a row of windows is pooled as soon as it is convolved.
+
+The output of the convolution itself, the largest array of a small network, is never written. The gradient needs to
+know of it only which element of each window was the largest.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from treadle.kernels.cpu.calls import Array, Call, chosen
+from treadle.kernels.cpu.compile import compiled
+from treadle.kernels.cpu.convolution import gather_item
+from treadle.kernels.cpu.elementwise import total
+from treadle.kernels.cpu.tiles import pool_places, pool_scatter
+
+Pair = tuple[int, int]
+
+
+@compiled
+def _convolve_item(item, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size):  # type: ignore[no-untyped-def]
+    # one row of windows, in a part of the filters: out and places (O, PH, PW, N)
+    part, row = item % parts, item // parts
+    blocks = (w.shape[0] * part // parts, w.shape[0] * (part + 1) // parts)
+    begin, end = blocks[0] * tile_rows, min(blocks[1] * tile_rows, out.shape[0])
+    columns = (runs[-1, 0] + runs[-1, 1]) // n
+    made = np.empty((end - begin, size[0], columns * n), x.dtype)
+    above = row * size[0]
+    for h in range(above, above + size[0]):
+        for run in range(len(runs)):
+            gather_item(h * len(runs) + run, x, w, bias, made, blocks, above, rows, runs, n, tile_rows, clip)
+    for c in range(begin, end):
+        for column in range(out.shape[2]):
+            pool_places(
+                x, made[c - begin, 0, column * size[1] * n :].ctypes.data, size[0], columns * n, size[1], n, n,
+                out[c, row, column].ctypes.data, places[c, row, column].ctypes.data, clip,
+            )  # fmt: skip
+
+
+@compiled
+def _convolve(items, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size):  # type: ignore[no-untyped-def]
+    for item in range(items):
+        _convolve_item(item, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size)
+
+
+@compiled(parallel=True)
+def _convolve_parallel(items, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size):  # type: ignore[no-untyped-def]
+    for item in numba.prange(items):
+        _convolve_item(item, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size)
+
+
+@compiled
+def _scatter_item(item, g, places, gx, totals, n, size):  # type: ignore[no-untyped-def]
+    row, c = item // g.shape[0], item % g.shape[0]
+    columns = gx.shape[2]
+    for column in range(g.shape[2]):
+        pool_scatter(
+            g, g[c, row, column].ctypes.data, places[c, row, column].ctypes.data,
+            gx[c, row * size[0], column * size[1]].ctypes.data, size[0], columns * n, size[1], n, n,
+        )  # fmt: skip
+    for h in range(row * size[0], (row + 1) * size[0]):
+        totals[c, h] = total(gx[c, h].reshape(-1))
+
+
+@compiled
+def _scatter(g, places, gx, totals, n, size):  # type: ignore[no-untyped-def]
+    for item in range(g.shape[0] * g.shape[1]):
+        _scatter_item(item, g, places, gx, totals, n, size)
+
+
+@compiled(parallel=True)
+def _scatter_parallel(g, places, gx, totals, n, size):  # type: ignore[no-untyped-def]
+    for item in numba.prange(g.shape[0] * g.shape[1]):
+        _scatter_item(item, g, places, gx, totals, n, size)
+
+
+def convolve_pool(gathered: tuple[object, ...], out: Array, places: Array, size: Pair) -> Call:
+    """Return the call that does the work of a call of `_gather_serial` or its like, and pools what it gives.
+
+    Args:
+        gathered: the arguments of that call.
+        out: pooled, (N, O, PH, PW) in batch-last memory.
+        places: bytes (O, PH, PW, N), which element of a window was the largest.
+        size: of a window, which is its stride too.
+    """
+    x, w, bias, made, rows, runs, n, tile_rows, clip = gathered
+    assert isinstance(w, np.ndarray) and isinstance(made, np.ndarray)
+    height = out.shape[2]
+    parts = 2 if w.shape[0] % 2 == 0 and (height < 8 or height % 2) else 1  # as many pieces of work for two threads
+    function = chosen(_convolve, _convolve_parallel, made.size * w[0].size)
+    memory = out.transpose(1, 2, 3, 0)
+    return function, (height * parts, parts, x, w, bias, rows, runs, n, tile_rows, clip, memory, places, size)
+
+
+def scatter(g: Array, places: Array, gx: Array, totals: Array, size: Pair) -> Call:
+    """Return the call that spreads gradients (N, O, PH, PW) of `convolve_pool` over gx (N, O, H, W), all batch-last.
+
+    `totals` (O, H) gets the sums of the rows, which the gradient of a bias needs, while they are in the cache.
+    """
+    function = chosen(_scatter, _scatter_parallel, 32 * gx.size)
+    return function, (g.transpose(1, 2, 3, 0), places, gx.transpose(1, 2, 3, 0), totals, len(g), size)
