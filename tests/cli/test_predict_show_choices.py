@@ -86,7 +86,7 @@ def test_show(cli, recipe, tmp_path):
     toml, table = out.split("\nlayer ", 1)
     (tmp_path / "shown.toml").write_text(toml, encoding="utf-8")
     assert Recipe.read(tmp_path / "shown.toml") == Recipe.read(recipe).change({"network.preset": "mlp"})
-    assert re.search(r"^total +8,070$", table, re.M)
+    assert re.search(r"^total +8,070 +8,040 +200 B$", table, re.M)
     assert not (tmp_path / "runs").exists()
 
 
@@ -121,7 +121,7 @@ def test_choices_lists_every_choice(cli):
     assert table["saving"]["settings"] == ["checkpoint_every=1"]
 
 
-@pytest.mark.parametrize("command", ["run", "show", "predict", "choices"])
+@pytest.mark.parametrize("command", ["run", "show", "summary", "predict", "choices"])
 def test_help(cli, command):
     code, out, _ = cli("--help")
     assert code == 0

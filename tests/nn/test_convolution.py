@@ -153,6 +153,7 @@ def test_a_residual_block_adds_its_input():
     assert not np.array_equal(side["weight"], params["linear1"]["weight"])
     assert repr(widened) == "Residual(Linear(5), shortcut=Sequential(Linear(5), ReLU()))"
     assert [row.name for row in td.summary(Sequential(widened), (3,)).rows] == [
+        "residual1",
         "residual1.linear1",
         "residual1.shortcut.linear1",
         "residual1.shortcut.relu1",

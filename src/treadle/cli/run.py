@@ -34,7 +34,8 @@ def run(
     report: Report = JsonReport() if json else TextReport()
     sets = chosen.load_data()
     network = chosen.build_network(sets.train.classes, sets.train.shape)
-    report.start(chosen, sets, summary(network, sets.train))
+    table = summary(network, sets, batch_size=chosen.data.batch_size, optimizer=chosen.build_optimizer())
+    report.start(chosen, sets, table)
     name = chosen.network.preset or "layers"
     folder = create(runs, name)
     try:

@@ -13,7 +13,7 @@ def show(recipe: RecipeFile = None, /, *, changes: Changes = None, json: Json = 
     chosen = read_recipe(recipe, changes)
     sets = chosen.load_data()
     network = chosen.build_network(sets.train.classes, sets.train.shape)
-    table = summary(network, sets.train)
+    table = summary(network, sets, batch_size=chosen.data.batch_size, optimizer=chosen.build_optimizer())
     prepare(network, chosen.build_loss(), sets, chosen.training.seed, "float32")
     if json:
         layers = [

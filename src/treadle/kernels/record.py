@@ -55,8 +55,9 @@ def planned(
             call(*arguments)
         return Entry(name, function, operands, settings, out, calls)
     if isinstance(function, np.ufunc) and not settings:
-        result = np.asarray(function(*operands) if out is None else function(*operands, out))
-        return Entry(name, function, operands, settings, result, [(function, (*operands, result))])
+        result = np.asarray(function(*operands, out=out))
+        call = (_apply, (function, result, *operands)) if function in _NAMED_OUT else (function, (*operands, result))
+        return Entry(name, function, operands, settings, result, [call])
     result = np.asarray(function(*operands, **settings))
     if any(isinstance(operand, np.ndarray) and np.may_share_memory(operand, result) for operand in operands):
         return Entry(name, function, operands, settings, result, [])  # a view: it is there already
@@ -65,6 +66,13 @@ def planned(
     else:
         np.copyto(out, result)
     return Entry(name, function, operands, settings, out, [(_copy, (out, function, operands, settings))])
+
+
+_NAMED_OUT = (np.maximum, np.minimum)  # a third array in their call may come to mean something else
+
+
+def _apply(function: np.ufunc, out: Array, *operands: Any) -> None:
+    function(*operands, out=out)
 
 
 def _copy(out: Array, function: Callable[..., Any], operands: tuple[Any, ...], settings: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ def _require_image(shape: Shape) -> None:
     if len(shape) != 3:
         hint = axes_hint(shape)
         if len(shape) == 1:
-            hint = ": convolution and pooling come before Flatten, and rows of features have no use for them"
+            hint = ": convolution and pooling come before Flatten; rows of features go to Linear"
         raise ShapeError(f"expected samples of shape (channels, height, width), found {shape}{hint}")
     if shape[0] < 1:
         raise ShapeError(f"expected images with at least one channel, found samples of shape {shape}: look at the data")
@@ -78,7 +78,7 @@ class Conv2d(Module):
             "dilation": pair("Conv2d", "dilation", self.dilation),
         }
 
-    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:
         """Apply `ops.conv2d` to x (N, C, H, W)."""
         bias = params["bias"] if self.bias else None
         return ops.conv2d(x, params["weight"], bias, groups=self.groups, **self._settings())
@@ -103,7 +103,7 @@ class Conv2d(Module):
                 f"{self.groups} groups must divide the {shape[0]} channels of samples {shape}, and the "
                 f"{self.filters} filters: choose a divisor of {math.gcd(shape[0], self.filters)}"
             )
-        return (self.filters, *window_counts("Conv2d", shape, pair("Conv2d", "size", self.size), **self._settings()))
+        return (self.filters, *window_counts("", shape, pair("Conv2d", "size", self.size), **self._settings()))
 
     def multiply_adds(self, shape: Shape) -> int:
         """Return filters · output height · output width · channels / groups · rows · columns of a filter."""
@@ -128,7 +128,7 @@ class _Pool2d(Module):
     def output_shape(self, shape: Shape) -> Shape:
         """Return (channels, height, width); raise ShapeError where an image does not fit."""
         _require_image(shape)
-        return (shape[0], *window_counts(type(self).__name__, shape, **self._settings()))
+        return (shape[0], *window_counts("", shape, **self._settings()))
 
 
 @dataclass(frozen=True, repr=False)
@@ -147,7 +147,7 @@ class MaxPool2d(_Pool2d):
     (20, 14, 14)
     """
 
-    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:
         """Apply `ops.max_pool2d` to x (N, C, H, W)."""
         return ops.max_pool2d(x, **self._settings())
 
@@ -168,7 +168,7 @@ class AvgPool2d(_Pool2d):
     (20, 14, 14)
     """
 
-    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:
         """Apply `ops.avg_pool2d` to x (N, C, H, W)."""
         return ops.avg_pool2d(x, **self._settings())
 
@@ -183,7 +183,7 @@ class GlobalAvgPool2d(Module):
     Source: Lin, Chen and Yan, Network in network, ICLR 2014.
     """
 
-    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:
         """Take the mean over height and width."""
         return ops.mean(x, (2, 3))
 

@@ -13,7 +13,7 @@ WIDTH = 900  # of the drawing, at most
 MARGIN = 20
 TEXT, LINE = 12.0, 17.0  # size of text, and from one line to the next
 PAD = 9.0  # between a box and its text
-GAP = 22.0  # between two boxes, for an arrow
+GAP = 20.0  # between two boxes, for an arrow
 COLUMN = 26.0  # between the layers of a residual block and its shortcut
 RADIUS = 9.0  # of the sign where both are added
 BOXES = (380.0, 320.0, 260.0, 210.0, 170.0)  # widths to try, until the drawing is narrow enough
@@ -21,12 +21,13 @@ FONTS = (
     "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'PingFang SC', 'Microsoft YaHei', "
     "'Noto Sans CJK SC', 'WenQuanYi Micro Hei', sans-serif"
 )
-STYLE = (
-    f"text {{ font-family: {FONTS}; font-size: {TEXT:g}px; fill: #0f172a }} "
-    ".name { font-weight: bold } .less { fill: #475569 } "
-    ".box { fill: #f8fafc; stroke: #334155 } .has-parameters { fill: #dbe7fb } "
-    ".frame { fill: none; stroke: #64748b; stroke-dasharray: 5 3 } "
-    ".line { fill: none; stroke: #334155; stroke-width: 1.2 } .sign { fill: #ffffff; stroke: #334155 }"
+STYLE = (  # for this drawing alone, on a page that has others
+    f".treadle text {{ font-family: {FONTS}; font-size: {TEXT:g}px; fill: #0f172a }} "
+    ".treadle .name { font-weight: bold } .treadle .less { fill: #475569 } "
+    ".treadle .box { fill: #f8fafc; stroke: #334155 } .treadle .has-parameters { fill: #dbe7fb } "
+    ".treadle .frame { fill: none; stroke: #64748b; stroke-dasharray: 5 3 } "
+    ".treadle .line { fill: none; stroke: #334155; stroke-width: 1.2 } "
+    ".treadle .sign { fill: #ffffff; stroke: #334155 }"
 )
 ARROW = (
     '<marker id="arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
@@ -69,25 +70,24 @@ def draw(network: Module, data: object) -> str:
     shape = sample_shape(data)
     output = network.output_shape(shape)
     for width in BOXES:
-        inside = _stack(
-            [_label(f"input {shape}"), _module("", "", network, shape, width), _label(f"output {output}")]
-        )
+        inside = _stack([_label(f"input {shape}"), _module("", "", network, shape, width), _label(f"output {output}")])
         if inside.width + 2 * MARGIN <= WIDTH:
             break
-    about = f"{type(network).__name__}: {_parameters(network, shape) or 'no parameters'}, input {shape}, output {output}"
-    whole = _stack([inside], room=MARGIN)
-    columns, rows = inside.width + 2 * MARGIN, inside.height + 2 * MARGIN + LINE
+    size = _parameters(network, shape) or "no parameters"
+    about = f"{type(network).__name__}: {size}, input {shape}, output {output}"
+    about = _fitting(about, WIDTH - 2 * MARGIN, bold=True)
+    columns = max(inside.width, _wide(about, bold=True)) + 2 * MARGIN
+    rows = inside.height + 2 * MARGIN + LINE
     scale = min(1.0, WIDTH / columns)  # below 1 only where blocks stand in blocks many times over
-    title = _fitting(about, columns - 2 * MARGIN, bold=True)
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{columns * scale:.0f}" height="{rows * scale:.0f}" '
-            f'viewBox="0 0 {columns:.1f} {rows:.1f}" role="img" aria-labelledby="about">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="treadle" width="{columns * scale:.0f}" '
+            f'height="{rows * scale:.0f}" viewBox="0 0 {columns:.1f} {rows:.1f}" role="img" aria-labelledby="about">',
             f'<title id="about">{escape(about)}</title>',
             f"<defs><style>{STYLE}</style>{ARROW}</defs>",
             f'<rect width="{columns:.1f}" height="{rows:.1f}" fill="#ffffff"/>',
-            _text(columns / 2, MARGIN + 2, title, "name", "middle"),
-            _at(MARGIN, MARGIN + LINE, whole.svg),
+            _text(MARGIN, MARGIN + 2, about, "name"),
+            _at((columns - inside.width) / 2, MARGIN + LINE, inside.svg),
             "</svg>",
             "",
         ]
@@ -106,15 +106,16 @@ def _module(path: str, name: str, module: Module, shape: Shape, width: float) ->
     if isinstance(module, Residual) and own.forward is Residual.forward and own.children is Residual.children:
         branch = dict(parts).get("shortcut") if module.shortcut is not None else None
         layers = [picture for part, picture in parts if part != "shortcut"]
-        picture = _residual(layers, branch, f"{module.output_shape(shape)}")
+        picture, line = _residual(layers, branch, f"{module.output_shape(shape)}"), "plain"
     elif isinstance(module, Sequential) and own.forward is Sequential.forward and own.children is Sequential.children:
-        picture = _stack([picture for _, picture in parts])
+        picture, line = _stack([picture for _, picture in parts]), "arrow"
         if not path:
             return picture
     else:
-        picture = _stack([picture for _, picture in parts], arrows=False, room=PAD)
+        picture, line = _stack([picture for _, picture in parts], arrows=False), "none"
     about = f"{path}: {described(module)}" if path else described(module)
-    return _frame(name, type(module).__name__, about, _parameters(module, shape), picture)
+    size = _parameters(module, shape)
+    return _frame(name, type(module).__name__, f"{about}{', ' + size if size else ''}", size, picture, line)
 
 
 def _box(path: str, name: str, layer: Module, shape: Shape, width: float) -> _Picture:
@@ -136,7 +137,7 @@ def _box(path: str, name: str, layer: Module, shape: Shape, width: float) -> _Pi
     svg = [
         f"<g><title>{escape(titled)}</title>",
         f'<rect class="{kind}" width="{width:.1f}" height="{height:.1f}" rx="5"/>',
-        _text(PAD, PAD + LINE - 6, _fitting(name, room - _wide(output) - PAD, bold=True), "name"),
+        _text(PAD, PAD + LINE - 6, _fitting(name, room - _wide(output) - PAD, bold=True, tail=3), "name"),
         _text(width - PAD, PAD + LINE - 6, output, "", "end"),
         *body,
         "</g>",
@@ -151,10 +152,10 @@ def _label(text: str) -> _Picture:
     return _Picture(width, height, width / 2, rect + _text(width / 2, height / 2 + 4, text, "", "middle"))
 
 
-def _stack(pictures: list[_Picture], *, arrows: bool = True, room: float = 0.0) -> _Picture:
-    """Put pictures one below the other on one axis, with arrows between them; `room` stays free at the sides."""
-    axis = room + max(picture.axis for picture in pictures)
-    width = axis + max(picture.width - picture.axis for picture in pictures) + room
+def _stack(pictures: list[_Picture], *, arrows: bool = True) -> _Picture:
+    """Put pictures one below the other on one axis, with arrows between them."""
+    axis = max(picture.axis for picture in pictures)
+    width = axis + max(picture.width - picture.axis for picture in pictures)
     svg, y = [], 0.0
     for number, picture in enumerate(pictures):
         if number:
@@ -196,26 +197,27 @@ def _residual(layers: list[_Picture], branch: _Picture | None, output: str) -> _
 
 def _side() -> _Picture:
     """A shortcut without layers."""
-    text = "identity"
-    return _Picture(PAD + _wide(text) + 4, 2 * LINE, 4, _line(4, 0, 4, 2 * LINE) + _text(PAD + 4, LINE + 4, text, "less"))
+    svg = _line(4, 0, 4, 2 * LINE) + _text(PAD + 4, LINE + 4, "identity", "less")
+    return _Picture(PAD + 4 + _wide("identity"), 2 * LINE, 4, svg)
 
 
-def _frame(name: str, kind: str, about: str, size: str, picture: _Picture) -> _Picture:
-    """A dashed frame with a name, around what a module has inside."""
+def _frame(name: str, kind: str, about: str, size: str, picture: _Picture, line: str) -> _Picture:
+    """A dashed frame with a name, around what a module has inside; line: how data comes in there."""
     head = LINE + PAD
     width = picture.width + 2 * PAD
     axis = PAD + picture.axis
     height = head + picture.height + PAD
     room = axis - 2 * PAD  # the line to what is inside passes at the axis
-    shown = _fitting(f"{name} · {kind}" if name else kind, room, bold=True)
+    both = f"{name} · {kind}" if name else kind
+    shown = both if _wide(both, bold=True) <= room else _fitting(name or kind, room, bold=True, tail=3)
+    lines = [_line(axis, 0, axis, head, arrow=line == "arrow"), _line(axis, height - PAD, axis, height)]
     svg = [
-        f'<g><title>{escape(about)}{", " + size if size else ""}</title>',
+        f"<g><title>{escape(about)}</title>",
         f'<rect class="frame" width="{width:.1f}" height="{height:.1f}" rx="8"/>',
         _text(PAD, LINE, shown, "name"),
         _text(width - PAD, LINE, size, "less", "end") if _wide(size) <= width - axis - 2 * PAD else "",
-        _line(axis, 0, axis, head),
+        *(lines if line != "none" else []),
         _at(PAD, head, picture.svg),
-        _line(axis, height - PAD, axis, height),
         "</g>",
     ]
     return _Picture(width, height, axis, "\n".join(svg))
@@ -259,13 +261,14 @@ def _em(letter: str) -> float:
     return 0.8 if letter.isupper() or letter in "=+<>~#^" else 0.67
 
 
-def _fitting(text: str, room: float, *, bold: bool = False) -> str:
-    """The text, cut at its end where there is no room for it."""
+def _fitting(text: str, room: float, *, bold: bool = False, tail: int = 0) -> str:
+    """The text, cut before its last letters, `tail` of them, where there is no room for it."""
     if _wide(text, bold=bold) <= room:
         return text
-    while text and _wide(text + "…", bold=bold) > room:
-        text = text[:-1]
-    return text + "…"
+    head, end = text[: len(text) - tail], "…" + text[len(text) - tail :]
+    while head and _wide(head + end, bold=bold) > room:
+        head = head[:-1]
+    return head + end
 
 
 def _wrapped(text: str, room: float) -> list[str]:

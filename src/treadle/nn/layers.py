@@ -22,7 +22,7 @@ class Flatten(Module):
     (784,)
     """
 
-    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:
         """Reshape to (N, features)."""
         return ops.reshape(x, (x.shape[0], math.prod(x.shape[1:])))
 
@@ -60,7 +60,7 @@ class Linear(Module):
         object.__setattr__(self, "units", int(self.units))  # NumPy's whole numbers too
         require_initializer("Linear", self.weight_init)
 
-    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:
         """Compute x W + b for x (N, inputs)."""
         y = ops.matmul(x, params["weight"])
         return ops.add(y, params["bias"]) if self.bias else y
@@ -88,7 +88,7 @@ class Linear(Module):
 class Sigmoid(Module):
     """1 / (1 + e^−x) of each value."""
 
-    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:
         """Apply `ops.sigmoid`."""
         return ops.sigmoid(x)
 
@@ -97,7 +97,7 @@ class Sigmoid(Module):
 class ReLU(Module):
     """max(x, 0) of each value."""
 
-    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:
         """Apply `ops.relu`."""
         return ops.relu(x)
 
@@ -106,7 +106,7 @@ class ReLU(Module):
 class Tanh(Module):
     """Hyperbolic tangent of each value."""
 
-    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:
         """Apply `ops.tanh`."""
         return ops.tanh(x)
 
@@ -119,7 +119,7 @@ class Softmax(Module):
     CrossEntropy(from_probabilities=True).
     """
 
-    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:
         """Apply `ops.softmax` over the last axis."""
         return ops.softmax(x, axis=-1)
 
@@ -136,7 +136,7 @@ class LeakyReLU(Module):
 
     slope: float = 0.01
 
-    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:
         """Apply `ops.leaky_relu`."""
         return ops.leaky_relu(x, slope=self.slope)
 
@@ -148,7 +148,7 @@ class GELU(Module):
     Source: Hendrycks and Gimpel, Gaussian error linear units, arXiv 1606.08415, 2016.
     """
 
-    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:
         """Apply `ops.gelu`."""
         return ops.gelu(x)
 
@@ -160,7 +160,7 @@ class SiLU(Module):
     Source: Elfwing, Uchibe and Doya, Sigmoid-weighted linear units, Neural Networks 2018.
     """
 
-    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:
         """Apply `ops.silu`."""
         return ops.silu(x)
 
@@ -172,6 +172,6 @@ class Softplus(Module):
     Source: Dugas et al., Incorporating second-order functional knowledge for better option pricing, NIPS 2000.
     """
 
-    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:
         """Apply `ops.softplus`."""
         return ops.softplus(x)

@@ -65,7 +65,7 @@ class Module(ABC):
         Modules inside are called with mode.child(name), the name under which their parameters are kept.
         """
 
-    def parameters(self, shape: Shape) -> Tree:  # noqa: ARG002
+    def parameters(self, shape: Shape) -> Tree:
         """Return the parameters for inputs of a shape: a nested container of `Parameter`. None unless overridden."""
         return {}
 
@@ -73,7 +73,7 @@ class Module(ABC):
         """Return the shape of an output for an input of a shape, or raise ShapeError. The same unless overridden."""
         return shape
 
-    def children(self, shape: Shape) -> Iterator[tuple[str, Module, Shape]]:  # noqa: ARG002
+    def children(self, shape: Shape) -> Iterator[tuple[str, Module, Shape]]:
         """Yield (name, module, input shape) of the modules inside, in order. None unless overridden."""
         return iter(())
 

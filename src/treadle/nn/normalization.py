@@ -120,7 +120,7 @@ class LayerNorm(Module):
     def __post_init__(self) -> None:
         _require_positive("LayerNorm", self.epsilon)
 
-    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:
         """Normalise x (N, F) or (N, C, H, W) over all axes but the first."""
         found = ops.standardize(x, axes=tuple(range(1, x.ndim)), epsilon=self.epsilon)
         return found * params["scale"] + params["shift"]  # type: ignore[no-any-return]
@@ -165,7 +165,7 @@ class Dropout(Module):
         if isinstance(self.rate, bool) or not 0 <= self.rate <= 1:
             raise TreadleError(f"Dropout: rate must be from 0 to 1, found {self.rate!r}")
 
-    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002
+    def forward(self, params: Tree, x: Tensor, mode: Mode) -> Tensor:
         """Multiply x (N, …) by a mask in training."""
         if not mode.training or self.rate == 0:
             return x

@@ -46,7 +46,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that training holds in float32, by what they are for; `summary` says what is counted."""
+    """Bytes that training needs at least, in float32, by what they are for; `summary` says what is counted."""
 
     parameters: int
     gradients: int
@@ -96,7 +96,7 @@ class Summary:
 
     @property
     def memory(self) -> Memory:
-        """Bytes that training with batches of `batch_size` holds."""
+        """Bytes that training with batches of `batch_size` needs at least."""
         trained = FLOAT * (self.parameters - self.untrained)
         return Memory(
             parameters=FLOAT * self.parameters,
@@ -128,7 +128,9 @@ class Summary:
         }
 
     def __str__(self) -> str:
-        table = [("layer", "is", "output", "parameters", "untrained", "multiply-adds", "activations")]
+        table: list[tuple[str, ...]] = [
+            ("layer", "is", "output", "parameters", "untrained", "multiply-adds", "activations")
+        ]
         table += [("input", "", str(self.input_shape), "", "", "", "")]
         table += [(row.name, _cut(described(row.layer)), str(row.output_shape), *_figures(row)) for row in self.rows]
         table += [("total", "", "", *_figures(self))]
@@ -149,7 +151,7 @@ class Summary:
         parts |= {"inputs": memory.inputs, "activations": memory.activations}
         listed = ", ".join(f"{name} {bytes_text(size)}" for name, size in parts.items())
         without = "" if self.slots is not None else "; without the state of an optimizer"
-        return f"memory for batches of {self.batch_size:,}: {bytes_text(memory.total)} ({listed}{without})"
+        return f"memory for batches of {self.batch_size:,}, at least: {bytes_text(memory.total)} ({listed}{without})"
 
 
 COUNTS = ("parameters", "untrained", "multiply_adds", "activation_bytes")
@@ -164,8 +166,9 @@ def summary(network: Module, data: Any, *, batch_size: int = 100, optimizer: Opt
 
         parameters + gradients of the trained ones + state of the optimiser + batch_size · (inputs + activations)
 
-    Not counted are the data set, Python and the libraries, and what comes and goes within a step: what a layer
-    computes on the way to its output, gradients of outputs, work space of convolutions.
+    This is the least that training can do with. Not counted are the data set, Python and the libraries, and what a
+    step needs beside: what a layer computes on the way to its output, gradients of outputs, work space of
+    convolutions. `fit` keeps arrays for these too, several times as much in convolutional networks.
 
     Args:
         network: any module.
@@ -188,7 +191,8 @@ def summary(network: Module, data: Any, *, batch_size: int = 100, optimizer: Opt
     linear1      Linear(10)                (10,)             39,210         39,200         40 B
     total                                                    39,730        431,200     76.6 KiB
     <BLANKLINE>
-    memory for batches of 100: ...
+    memory for batches of 100, at least: 8.0 MiB (parameters 155.1 KiB, gradients 155.1 KiB, inputs 306.2 KiB,
+    activations 7.4 MiB; without the state of an optimizer)
     """
     require_count("summary", "batch_size", batch_size)
     shape = sample_shape(data)
@@ -207,7 +211,9 @@ def sample_shape(data: Any) -> Shape:
     (1, 28, 28)
     """
     if isinstance(data, np.ndarray):
-        raise ShapeError(f"expected the shape of one sample, found an array: give {data.shape[1:]}, without its first axis")
+        raise ShapeError(
+            f"expected the shape of one sample, found an array: give {data.shape[1:]}, without its first axis"
+        )
     shape = data if isinstance(data, (tuple, list)) else getattr(getattr(data, "train", data), "shape", None)
     if not isinstance(shape, (tuple, list)) or not all(_is_size(n) for n in shape):
         raise ShapeError(f"expected a data set, or the shape of one sample such as (1, 28, 28), found {data!r}")
@@ -226,7 +232,7 @@ def bytes_text(size: int) -> str:
 
 
 def _is_size(n: Any) -> bool:
-    return isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 0
+    return isinstance(n, (int, np.integer)) and not isinstance(n, bool) and int(n) >= 0
 
 
 def _size(shape: Shape) -> int:

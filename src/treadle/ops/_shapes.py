@@ -71,8 +71,9 @@ def window_counts(
     if extent[0] > padded[0] or extent[1] > padded[1]:
         spread = f", spread to {_by(extent)} by its dilation" if extent != size else ""
         found = f"{_by(shape[-2:])} with padding {_by(padded)}" if any(padding) else _by(shape[-2:])
+        place = f"{name}: " if name else ""
         raise ShapeError(
-            f"{name}: the window {_by(size)}{spread} is larger than the image, {found}: take a smaller window or more "
+            f"{place}the window {_by(size)}{spread} is larger than the image, {found}: take a smaller window or more "
             "padding, or shrink the image less before it"
         )
     rows, columns = ((n - e) // s + 1 for n, e, s in zip(padded, extent, stride, strict=True))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from treadle import kernels
-from treadle.optim.optimizer import Array, Optimizer
+from treadle.optim.optimizer import LARGE, Array, Optimizer
 from treadle.tree import Tree, tree_map
 
 
@@ -67,3 +67,12 @@ class Adam(Optimizer):
         settings = (rate, root, self.beta1, self.beta2, self.epsilon)
         kernels.active().adam(params, grads, state["mean"], state["square"], *settings)
         return {**state, "step": count}
+
+    def bounds(self, params: float, grads: float, state: float) -> tuple[float, float]:
+        """Bound the next parameters and means, as `Optimizer.bounds`.
+
+        A square may underflow to 0, so √v̂ bounds nothing and ε alone does.
+        """
+        mean, rate = max(state, grads), self.lr / (1 - self.beta1)
+        after = params + rate * mean / min(self.epsilon, 1.0)
+        return after, mean if max(rate, 1 / self.epsilon) < LARGE else math.inf

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from treadle import kernels
-from treadle.optim.optimizer import Array, Optimizer
+from treadle.optim.optimizer import LARGE, Array, Optimizer
 from treadle.tree import Tree, tree_map
 
 
@@ -58,3 +58,8 @@ class Momentum(Optimizer):
         """Take a step in place, as `Optimizer.update`."""
         kernels.active().momentum(params, grads, state["velocity"], self.lr, self.momentum, self.weight_decay)
         return state
+
+    def bounds(self, params: float, grads: float, state: float) -> tuple[float, float]:
+        """Bound the next parameters and velocities, as `Optimizer.bounds`."""
+        velocity = self.momentum * state + grads + self.weight_decay * params
+        return params + self.lr * velocity, velocity if max(self.lr, self.weight_decay) < LARGE else math.inf

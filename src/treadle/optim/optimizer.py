@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ import numpy as np
 from treadle.tree import Tree
 
 Array = np.ndarray[Any, np.dtype[Any]]
+LARGE = 1e37  # numbers below it stay far from the largest float32, 3.4e38
 
 
 class Optimizer(ABC):
@@ -29,11 +31,22 @@ class Optimizer(ABC):
     def update(self, params: Array, grads: Array, state: Tree) -> Tree:
         """Take a step in place: flat parameters (P,), their gradients (P,), the state that `init` made of them.
 
-        Returns the state after it. Same numbers as `step`, up to rounding.
+        Returns the state after it. Same numbers as `step`, up to rounding. Training lets Ctrl-C wait until
+        it has returned. An error raised inside may leave parameters and state amid the step where this is overridden;
+        by default the parameters change last, in one copy.
         """
         new, after = self.step(params, grads, state)
         np.copyto(params, new)
         return after
+
+    def bounds(self, params: float, grads: float, state: float) -> tuple[float, float]:  # noqa: ARG002
+        """Bound the absolute values after an `update`, from bounds of parameters, gradients and state before it.
+
+        Returns a bound of the parameters and one of the state, the second ∞ where a setting alone is LARGE. Training
+        updates in place where both are below LARGE. Unless overridden they are ∞: training then takes each `step` aside
+        and looks at its parameters before it puts them in place, which costs a further pass over memory.
+        """
+        return math.inf, math.inf
 
     def _require(self, name: str, low: float, high: float, *, above: bool = False) -> None:
         """Make a setting a plain float, weak in dtype; ValueError unless low ≤ it < high, or low < it if above."""

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from treadle import kernels
-from treadle.optim.optimizer import Array, Optimizer
+from treadle.optim.optimizer import LARGE, Array, Optimizer
 from treadle.tree import Tree, tree_map
 
 
@@ -45,3 +45,8 @@ class SGD(Optimizer):
         """Take a step in place, as `Optimizer.update`."""
         kernels.active().sgd(params, grads, self.lr, self.weight_decay)
         return state
+
+    def bounds(self, params: float, grads: float, state: float) -> tuple[float, float]:  # noqa: ARG002
+        """Bound the next parameters, as `Optimizer.bounds`."""
+        pull = grads + self.weight_decay * params
+        return params + self.lr * pull, pull if max(self.lr, self.weight_decay) < LARGE else math.inf

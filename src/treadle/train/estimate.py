@@ -147,7 +147,7 @@ def estimate(
     )
 
 
-class _Enough(Exception):
+class _Enough(Exception):  # noqa: N818
     """Steps enough were timed; no error, but the way out of training."""
 
 

@@ -15,12 +15,13 @@ from treadle.data import SCALES, Dataset, Order, Sets, require_valid
 from treadle.errors import LossError, ShapeError, TreadleError, suggest
 from treadle.losses import LOSSES, Loss
 from treadle.metrics import METRICS, Metric
-from treadle.nn import MODELS, Module, require_memory
+from treadle.nn import MODELS, Mode, Module, require_memory
 from treadle.optim import Optimizer
 from treadle.tensor import Tensor
 from treadle.train.feed import Feed
-from treadle.train.step import Gradients, flat
 from treadle.train.loop import State, evaluate, outputs_of, train_epoch
+from treadle.train.signals import Whole
+from treadle.train.step import Gradients, flat
 from treadle.tree import Tree, leaves, tree_map
 
 T = TypeVar("T")
@@ -183,8 +184,7 @@ def fit(
         shuffle: a new order of the samples in each epoch; otherwise the order of the data.
         metrics: names; accuracy for classes and squared_error for numbers where none are given.
         dtype: float32 or float64.
-        threads: of the matrix products. More than one pays from layers of some hundred units on; small products
-            get slower, by far where another program takes a core.
+        threads: of the compiled kernels, which give the same bits on any number; BLAS always has one.
         parameters: to begin with, in place of those made from the seed and of their form.
         on_step: called after each step with the state and the number of steps in an epoch.
         on_epoch: called after each epoch with the run so far.
@@ -232,6 +232,7 @@ def fit(
         copies=3 + 2 * optimizer.slots,  # the update is pure: new beside old
     )
     _require_metrics(chosen, loss, sets.train.classes)
+    _require_batches(network, params, sets.train, batch_size, np.dtype(dtype))
     fitted = choose("scaling", SCALES, scale)().fit(sets.train.inputs)
     if parameters is not None:
         _require_same_form(params, parameters)
@@ -268,15 +269,16 @@ def fit(
         if on_step:
             on_step(state, steps)
 
+    whole = Whole()
     try:
         # overflow shows as a loss that is not finite, which stops the run and says where
-        with kernels.use(run.kernels), kernels.with_threads(threads), np.errstate(all="ignore"):
+        with whole.installed(), kernels.use(run.kernels), kernels.with_threads(threads), np.errstate(all="ignore"):
             for epoch in range(epochs):
                 state.epoch = epoch
                 begun = time.perf_counter()
                 indices = order.indices(epoch)
                 parts = (indices[i : i + batch_size] for i in range(0, len(indices), batch_size))
-                train_loss = train_epoch(optimizer, gradients, state, parts, key, after_step)
+                train_loss = train_epoch(optimizer, gradients, state, parts, key, after_step, whole)
                 seconds = time.perf_counter() - begun
                 run.parameters, run.step = tree_map(np.copy, state.params), state.step
                 value, samples = evaluate(network, state.params, loss, chosen, sets.validation, fitted, run.dtype)
@@ -301,6 +303,24 @@ def _require_same_form(made: Tree, given: Tree) -> None:
                 f"the parameters given do not fit the network: {path} should have shape "
                 f"{wanted.get(path, 'none, for it is unknown')}, found {found.get(path, 'nothing of that name')}"
             )
+
+
+def _require_batches(network: Module, params: Tree, train: Dataset, batch_size: int, dtype: np.dtype[Any]) -> None:
+    """Raise ShapeError where training has a batch of one sample and the network takes none, as with BatchNorm."""
+    if (len(train) % batch_size or batch_size) != 1:
+        return
+    mode = Mode(training=True, key=np.zeros((), np.uint64), updates={})
+    try:
+        with np.errstate(all="ignore"):
+            network(params, train[:1].inputs.astype(dtype), mode)
+    except ShapeError as error:
+        sizes = (size for size in range(2, len(train) + 1) if len(train) % size != 1)
+        nearest = min(sizes, key=lambda size: abs(size - batch_size), default=0)
+        fix = f"choose another batch_size, such as {nearest}" if nearest else "train on more samples"
+        batch = "every batch" if batch_size == 1 else "the last batch of an epoch"
+        raise ShapeError(
+            f"{batch} has one sample, for {len(train)} samples come in batches of {batch_size}: {fix}; {error}"
+        ) from error
 
 
 def _require_metrics(metrics: Sequence[Metric], loss: Loss, classes: tuple[str, ...] | None) -> None:

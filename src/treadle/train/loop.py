@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from treadle import kernels
 from treadle.data import Dataset
-from treadle.errors import TrainingError
 from treadle.losses import Loss
 from treadle.metrics import Metric
 from treadle.nn import Module
 from treadle.optim import Optimizer
 from treadle.tensor import Tensor
+from treadle.train.finite import Finite
 from treadle.train.step import Array, Gradients
-from treadle.tree import Tree, leaves
+from treadle.tree import Tree
 
-EVALUATION_BATCH = 1000
+EVALUATION_BATCH = 200
 
 
 @dataclass
@@ -38,10 +38,6 @@ class State:
     loss: float = math.nan
 
 
-# Gradients below this times 1 / max(1, lr) cannot make an update overflow; others are looked at before they are used.
-SAFE = 1e15
-
-
 def train_epoch(
     optimizer: Optimizer,
     gradients: Gradients,
@@ -49,6 +45,7 @@ def train_epoch(
     batches: Iterable[Array],
     key: Callable[[int], int],
     on_step: Callable[[State], None],
+    whole: AbstractContextManager[object],
 ) -> float:
     """Take one step for each batch, changing `state` in place, and return the mean loss over the samples seen.
 
@@ -59,45 +56,23 @@ def train_epoch(
         batches: numbers of samples (N,).
         key: from the number of a step to the number that its randomness derives from.
         on_step: called after each step.
+        whole: entered where a step changes `state`, to keep Ctrl-C outside.
 
     Raises:
         TrainingError: the loss, a gradient or an updated parameter is not finite; `state` is that before the step.
     """
     total, samples = 0.0, 0
-    grads = gradients.vector
+    finite = Finite(optimizer, gradients)
     for indices in batches:
         state.loss = gradients.step(indices, key(state.step))
-        if not math.isfinite(state.loss):
-            raise _stopped(f"the loss is {state.loss}", state)
-        if not kernels.active().largest(grads) * max(1.0, optimizer.lr) < SAFE:
-            _require_finite_update(optimizer, gradients.tree, state)
-        state.optimizer = optimizer.update(state.vector, grads, state.optimizer)
-        gradients.accept()
-        state.step += 1
+        with whole:
+            finite.update(state)
+            gradients.accept()
+            state.step += 1
         total += state.loss * len(indices)
         samples += len(indices)
         on_step(state)
     return total / samples
-
-
-def _require_finite_update(optimizer: Optimizer, grads: Tree, state: State) -> None:
-    """Name the first gradient that is not finite, or where all are, the first parameter after the update."""
-    flat = np.concatenate([g.ravel() for _, g in leaves(grads)])
-    after, _ = optimizer.step(state.vector, flat, state.optimizer)
-    begin = 0
-    for kind, find in (("gradient of", lambda g, a: g), ("updated parameter", lambda g, a: a)):
-        begin = 0
-        for path, g in leaves(grads):
-            if not np.isfinite(find(g, after[begin : begin + g.size])).all():
-                raise _stopped(f"the {kind} {path} is not finite, with a loss of {state.loss:.6g},", state)
-            begin += g.size
-
-
-def _stopped(reason: str, state: State) -> TrainingError:
-    return TrainingError(
-        f"{reason} in epoch {state.epoch + 1}, step {state.step + 1} of the run; training stopped before this step's "
-        "update: lower the learning rate, or look for extreme values in the data"
-    )
 
 
 @np.errstate(all="ignore")  # overflow shows in the numbers themselves

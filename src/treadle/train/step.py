@@ -14,7 +14,8 @@ import numpy as np
 
 from treadle import kernels
 from treadle.autodiff.tape import gradients
-from treadle.kernels.record import NotRecordable, Recorded, Recorder
+from treadle.errors import TreadleError
+from treadle.kernels.record import NotRecordable, Recorder
 from treadle.losses import Loss
 from treadle.nn import Mode, Module
 from treadle.tensor import Tensor
@@ -22,6 +23,7 @@ from treadle.train.feed import Feed
 from treadle.tree import Tree, leaves, map_with_path
 
 Array = np.ndarray[Any, np.dtype[Any]]
+CHECKED = 3  # batches of a shape, the second of which is recorded
 
 
 def flat(tree: Tree, paths: set[str]) -> tuple[Array, Tree]:
@@ -36,7 +38,7 @@ def flat(tree: Tree, paths: set[str]) -> tuple[Array, Tree]:
     [[7.0, 1.0], [1.0, 1.0]]
     """
     found = dict(leaves(tree))
-    dtype = next(iter(found.values())).dtype
+    dtype = next((leaf.dtype for leaf in found.values()), np.float32)
     vector = kernels.aligned_empty((sum(found[path].size for path in paths),), dtype)
     views, begin = {}, 0
     for path, leaf in found.items():
@@ -57,14 +59,20 @@ class _Shape:
     targets: Array
     count: int = 0
     calls: list[Any] | None = None
-    results: tuple[Array, list[tuple[Array, Array]]] | None = None
+    loss: Array | None = None
+    updates: tuple[str, ...] = ()
 
 
 class Gradients:
     """Loss and gradients of a network for one batch after another.
 
-    The second batch of a shape is recorded, twice over. What differs between the two recordings or looks at numbers
-    is no pure function, and stays on the tape; `why_not` then says why.
+    The second batch of a shape is recorded, twice over. This batch and the next are computed from the recording and
+    on the tape. Where the two recordings or their results differ, or Python looks at a number, network and loss are no
+    pure functions of arrays, and training stays on the tape; `why_not` then says why.
+
+    What no comparison of the first batches shows remains unseen: a module or loss that computes something else from a
+    later batch on, because an attribute of Python's was set or a call counted. Such an attribute belongs into an
+    array: changes in the place of an array that the computation reads take effect.
 
     Args:
         network, loss: pure functions of parameters and batch.
@@ -75,15 +83,23 @@ class Gradients:
 
     def __init__(self, network: Module, loss: Loss, params: Tree, trained: set[str], feed: Feed) -> None:
         self.network, self.loss, self.params, self.trained, self.feed = network, loss, params, trained, feed
-        self._images = any(leaf.ndim == 4 for _, leaf in leaves(params))  # of filters: inputs lie as they want them
-        self.vector, self.tree = flat({path: leaf for path, leaf in leaves(params) if path in trained}, trained)
+        self.places = dict(leaves(params))
+        self._images = any(leaf.ndim == 4 for leaf in self.places.values())  # of filters: inputs lie as they want them
+        self.vector, self.tree = flat({path: leaf for path, leaf in self.places.items() if path in trained}, trained)
+        others = self.places.keys() - trained
+        self.running, next_values = flat({path: self.places[path] for path in self.places if path in others}, others)
+        self._targets = {**self.tree, **next_values}
+        self.updates: dict[str, Array] = {}
         self.key = np.zeros((), np.uint64)
         self.why_not: str | None = None
         self._shapes: dict[int, _Shape] = {}
-        self._updates: list[tuple[Array, Array]] = []
 
     def step(self, indices: Array, key: int) -> float:
-        """Compute the loss of samples by their numbers; its gradients are then in `vector`, by path in `tree`."""
+        """Compute the loss of samples by their numbers; its gradients are then in `vector`, by path in `tree`.
+
+        `updates` then has the next values of what changes without a gradient, such as running means, by path; they
+        lie in `running`.
+        """
         shape = self._shapes.get(len(indices))
         if shape is None:
             shape = self._shapes[len(indices)] = self._make(len(indices))
@@ -92,13 +108,16 @@ class Gradients:
         shape.count += 1
         if shape.count == 2 and self.why_not is None:
             self._record(shape)
-        if shape.calls is not None and shape.results is not None:
-            for function, arguments in shape.calls:
-                function(*arguments)
-            loss, self._updates = shape.results
-        else:
-            loss, self._updates = self._compute(shape, None)
-        return float(loss)
+        if shape.calls is None or not self._replay(shape):
+            shape.loss, shape.updates = self._compute(shape, None)
+        self.updates = {path: self._targets[path] for path in shape.updates}
+        assert shape.loss is not None
+        return float(shape.loss.item())
+
+    def accept(self) -> None:
+        """Put what the step changed without a gradient in its place."""
+        for path, value in self.updates.items():
+            np.copyto(self.places[path], value)
 
     def _make(self, size: int) -> _Shape:
         make = kernels.batch_array if self._images and self.feed.inputs.ndim == 4 else kernels.aligned_empty
@@ -106,16 +125,17 @@ class Gradients:
         inputs = make((size, *self.feed.inputs.shape[1:]), self.feed.dtype)
         return _Shape(inputs, np.empty((size, *targets.shape[1:]), targets.dtype))
 
-    def accept(self) -> None:
-        """Put what the step changed without a gradient, such as running means, in its place."""
-        for leaf, value in self._updates:
-            np.copyto(leaf, value)
-
-    def _compute(self, shape: _Shape, recorder: Recorder | None) -> tuple[Array, list[tuple[Array, Array]]]:
-        """Forward and backward on the tape; return the loss, and untrained leaves with their next values."""
+    def _compute(self, shape: _Shape, recorder: Recorder | None) -> tuple[Array, tuple[str, ...]]:
+        """Forward and backward on the tape; return the loss, and the paths of what changes without a gradient."""
 
         def traced(array: Array) -> Any:
             return array if recorder is None else recorder.recorded(array)
+
+        def put(value: Any, place: Array) -> None:
+            if recorder is None:
+                np.copyto(place, 0 if value is None else value)
+            else:
+                recorder.result(value, place)
 
         tracked = map_with_path(
             lambda path, leaf: Tensor(traced(leaf), requires_grad=path in self.trained), self.params
@@ -123,34 +143,61 @@ class Gradients:
         changed: dict[int, Any] = {}
         mode = Mode(training=True, key=traced(self.key), updates=changed)
         output = self.loss(self.network(tracked, Tensor(traced(shape.inputs)), mode), traced(shape.targets))
-        wanted = [(path, leaf) for path, leaf in leaves(tracked) if path in self.trained]
-        found = gradients(output, [leaf for _, leaf in wanted])
-        for (path, _), (_, g) in zip(wanted, found, strict=True):
-            if recorder is not None:
-                recorder.result(g, self.tree[path])
-            else:
-                np.copyto(self.tree[path], 0 if g is None else g)
-        pairs = zip(leaves(tracked), leaves(self.params), strict=True)
-        values = [(leaf, changed[id(t.data)]) for (_, t), (_, leaf) in pairs if id(t.data) in changed]
-        return _array(output.data), [(leaf, _array(value)) for leaf, value in values]
+        named = dict(leaves(tracked))
+        for path, (_, g) in zip(self.tree, gradients(output, [named[path] for path in self.tree]), strict=True):
+            put(g, self._targets[path])
+        updates = tuple(path for path in named if id(named[path].data) in changed)
+        for path in updates:
+            if path in self.trained:
+                raise TreadleError(f"{path} gets a gradient and cannot be given to mode.update: make it trained=False")
+            put(changed[id(named[path].data)], self._targets[path])
+        loss = np.empty(output.shape, output.dtype)
+        put(output.data, loss)
+        return loss, updates
 
     def _record(self, shape: _Shape) -> None:
-        inputs = [shape.inputs, shape.targets, self.key, *(leaf for _, leaf in leaves(self.params))]
-        outline = None
+        inputs = [shape.inputs, shape.targets, self.key, *self.places.values()]
+        outlines = []
         try:
             for _ in range(2):
                 recorder = Recorder(kernels.active(), inputs)
                 with kernels.use(recorder):
-                    shape.results = self._compute(shape, recorder)
-                if outline is not None and outline != recorder.outline:
-                    self.why_not = "two passes over one batch did not do the same"
-                    return
-                outline = recorder.outline
+                    shape.loss, shape.updates = self._compute(shape, recorder)
+                outlines.append((recorder.outline, shape.updates))
+            if outlines[0] != outlines[1]:
+                self._stay_on_tape("two passes over one batch did not do the same")
+            else:
+                shape.calls = recorder.finish()
         except NotRecordable as error:
-            self.why_not = str(error)
-            return
-        shape.calls = recorder.finish()
+            self._stay_on_tape(str(error))
+        except Exception as error:  # on the tape it may go well, or fail with an error that names the op
+            self._stay_on_tape(f"a pass could not be recorded: {error}")
 
+    def _replay(self, shape: _Shape) -> bool:
+        """Run the calls of a recording; return whether their results hold."""
+        try:
+            for function, arguments in shape.calls or ():
+                function(*arguments)
+        except Exception as error:
+            self._stay_on_tape(f"a recorded pass failed: {error}")
+            return False
+        if shape.count <= CHECKED:
+            self._check(shape)
+        return True
 
-def _array(value: Any) -> Array:
-    return value.array if isinstance(value, Recorded) else np.asarray(value)
+    def _check(self, shape: _Shape) -> None:
+        """Compare the results of a recording with those of the tape, which take their place."""
+        assert shape.loss is not None
+        replayed = [shape.loss, self.vector.copy(), self.running.copy()]
+        loss, updates = self._compute(shape, None)
+        computed = [loss, self.vector, self.running]
+        same = all(np.array_equal(a, b, equal_nan=True) for a, b in zip(replayed, computed, strict=True))
+        if not same or updates != shape.updates:
+            self._stay_on_tape("a recorded pass gave other numbers than the tape")
+        shape.updates = updates
+        np.copyto(shape.loss, loss)
+
+    def _stay_on_tape(self, reason: str) -> None:
+        self.why_not = reason
+        for shape in self._shapes.values():
+            shape.calls = None

@@ -1,5 +1,17 @@
 """Kernels for the CPU, compiled by Numba: those of `reference`, the ones that matter to speed written anew."""
 
+import builtins
+import os
+import sys
+
+# Read when Numba is imported and its threads start. Threads beyond the cores sleep until they are asked for. Those that
+# wait look for work for some 100 µs before they sleep: GNU's OpenMP would look on for milliseconds, which costs as much
+# wherever another program takes a core; sleeping at once costs 50 to 150 µs for each kernel.
+if "numba" not in sys.modules:
+    os.environ.setdefault("NUMBA_NUM_THREADS", str(builtins.max(8, os.cpu_count() or 1)))
+    os.environ.setdefault("NUMBA_THREADING_LAYER_PRIORITY", "omp tbb workqueue")
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+
 from treadle.kernels.reference import *  # noqa: F403
 from treadle.kernels.cpu.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 from treadle.kernels.cpu.elementwise import (

@@ -35,21 +35,20 @@ def relu(x: Array, *, out: Array | None = None) -> tuple[Array, Calls]:
     """max(x, 0); NaN stays NaN."""
     out = np.empty_like(x) if out is None else out
     flat = in_memory_order(x, out)
-    return out, [(_relu, tuple(flat)) if flat else (np.maximum, (x, 0, out))]
+    return out, [(_relu, tuple(flat)) if flat else (fill_with, (out, reference.relu, x))]
 
 
 @eager
 def relu_gradient(g: Array, y: Array, *, out: Array | None = None) -> tuple[Array, Calls]:
     """Gradient of `relu` from its output y: g where y > 0, else 0."""
     out = np.empty_like(y) if out is None else out
+    if g.shape != y.shape or in_memory_order(y, out) is None:
+        return out, [(fill_with, (out, reference.relu_gradient, g, y))]
     calls: Calls = []
-    if g.shape == y.shape and in_memory_order(y, g) is None:
+    if in_memory_order(y, g) is None:
         calls.append((np.copyto, (copy := np.empty_like(y), g)))
         g = copy
-    flat = in_memory_order(y, g, out)
-    if flat is None:
-        return out, [(fill_with, (out, reference.relu_gradient, g, y))]
-    return out, [*calls, (_relu_gradient, (flat[1], flat[0], flat[2]))]
+    return out, [*calls, (_relu_gradient, tuple(in_memory_order(g, y, out) or ()))]
 
 
 @compiled(reorder=True)
@@ -133,7 +132,7 @@ def _row_top(row):  # type: ignore[no-untyped-def]
     for score in row:
         if score > top or score != score:
             top = score
-    return top
+    return np.float64(top)
 
 
 @compiled
@@ -142,8 +141,8 @@ def _cross_entropy(scores, labels, out):  # type: ignore[no-untyped-def]
         top = _row_top(scores[n])
         total = 0.0
         for score in scores[n]:
-            total += math.exp(np.float64(score - top))
-        out[n] = math.log(total) - np.float64(scores[n, labels[n]] - top)
+            total += math.exp(score - top)
+        out[n] = math.log(total) - (scores[n, labels[n]] - top)
 
 
 @compiled
@@ -152,7 +151,7 @@ def _cross_entropy_gradient(g, scores, labels, out):  # type: ignore[no-untyped-
         top = _row_top(scores[n])
         total = 0.0
         for c in range(scores.shape[1]):
-            part = math.exp(np.float64(scores[n, c] - top))
+            part = math.exp(scores[n, c] - top)
             out[n, c] = part
             total += part
         for c in range(scores.shape[1]):

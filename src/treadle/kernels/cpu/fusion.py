@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from treadle.kernels.cpu.calls import Array, Calls, batch_last, is_batch_last
+from treadle.kernels.cpu.calls import Array, Calls, batch_last, chosen, is_batch_last
 from treadle.kernels.cpu.fused import convolve_pool, scatter
+from treadle.kernels.cpu.normalization import (
+    normalize,
+    normalize_gradient,
+    normalize_gradient_parallel,
+    normalize_parallel,
+)
 from treadle.kernels.record import Entry
 
 
 def fuse(entries: list[Entry]) -> list[Entry]:
     """Return the entries with those that follow each other fused, each at the place of the last."""
-    return _with_pooling(_with_relu(entries))
+    return _with_normalization(_with_pooling(_with_relu(entries)))
 
 
 def _with_relu(entries: list[Entry]) -> list[Entry]:
@@ -77,6 +83,84 @@ def _with_pooling(entries: list[Entry]) -> list[Entry]:
             number = next(i for i, entry in enumerate(entries) if entry is backward)
             fused[number] = Entry("max_pool2d_scatter", scatter, backward.operands[:1], {}, backward.out, calls)
     return [entry for entry in fused if entry is not None]
+
+
+def _with_normalization(entries: list[Entry]) -> list[Entry]:
+    """Standardize → multiply → add (→ ReLU) over the channels of images, and the gradients of all of them."""
+    fused: list[Entry | None] = list(entries)
+
+    def single(array: Array, name: str, among: list[Entry] | None = None) -> Entry | None:
+        users = _users(entries, array) if among is None else among
+        found = [user for user in users if user.name == name]
+        return found[0] if len(found) == 1 else None
+
+    for first in entries:
+        if first.name != "standardize" or first.settings["axes"] != (0, 2, 3) or not is_batch_last(first.operands[0]):
+            continue
+        x, y, epsilon = first.operands[0], first.out, first.settings["epsilon"]
+        backward, users = single(y, "standardize_gradient"), _users(entries, y)
+        products = [user for user in users if user.name == "multiply"]
+        scaled = next((p for p in products if p.operands[0] is y and p.operands[1].shape == (x.shape[1], 1, 1)), None)
+        added = single(scaled.out, "add") if scaled is not None else None
+        if scaled is None or added is None or backward is None or len(users) != 3 or len(products) != 2:
+            continue
+        scale, shift = scaled.operands[1], added.operands[1]
+        given = single(backward.operands[0], "multiply", [e for e in entries if e.out is backward.operands[0]])
+        along = next(product for product in products if product is not scaled)
+        last = added
+        rectified = single(added.out, "relu")
+        if rectified is not None and len(_users(entries, added.out)) == 1:
+            last = rectified
+        g = given.operands[0] if given is not None else None
+        summed = [single(along.out, "sum"), single(g, "sum") if g is not None else None]
+        fits = (
+            given is not None
+            and g is not None
+            and given.operands[1] is scale
+            and along.operands[0] is g
+            and all(s is not None and s.settings["axis"] == (0, 2, 3) and len(s.calls) == 2 for s in summed)
+            and all(len(_users(entries, e.out)) == 1 for e in (scaled, given, along))
+            and getattr(shift, "shape", None) == (x.shape[1], 1, 1)
+            and all(is_batch_last(array) for array in (y, last.out, backward.out, g))
+        )
+        if not fits or given is None or g is None:
+            continue
+        mask = single(g, "relu_gradient", [e for e in entries if e.out is g])
+        relu = mask is not None and mask.operands[1] is last.out and last is rectified and is_batch_last(mask.operands[0])
+        relu = relu and len(_users(entries, g)) == 3
+        variances, rows = np.empty(x.shape[1], np.float64), np.empty((2, *x.shape[1:3]), np.float64)
+        planes = [_planes(a) for a in (x, y, last.out, mask.operands[0] if relu and mask is not None else g, backward.out)]
+        forward = chosen(normalize, normalize_parallel, 64 * x.size)
+        call = (forward, (planes[0], scale.reshape(-1), shift.reshape(-1), last is rectified, epsilon, planes[1], variances, planes[2]))
+        gradient = chosen(normalize_gradient, normalize_gradient_parallel, 64 * x.size)
+        back = (gradient, (planes[3], planes[2], relu, scale.reshape(-1), planes[1], variances, epsilon, planes[4], *rows))
+        for entry in (first, scaled, added, given, along, *([mask] if relu else [])):
+            fused[_place(entries, entry)] = None
+        fused[_place(entries, last)] = Entry("normalize", normalize, (x, scale, shift), {}, last.out, [call])
+        # the first that needs what the backward pass gives comes before the others
+        places = [_place(entries, entry) for entry in (given, along, *summed, backward) if entry is not None]
+        fused[_place(entries, backward)] = None
+        fused[min(places)] = Entry("normalize_gradient", normalize_gradient, (g, y, scale), {}, backward.out, [back])
+        for entry, totals in zip(summed, rows, strict=True):
+            assert entry is not None
+            calls = [(entry.calls[1][0], (totals, entry.calls[1][1][1]))]
+            place = _place(entries, entry)
+            after = Entry("sum", entry.function, (), {}, entry.out, calls)
+            if place == min(places):
+                made = fused[place]
+                assert made is not None
+                made.calls += calls
+            else:
+                fused[place] = after
+    return [entry for entry in fused if entry is not None]
+
+
+def _place(entries: list[Entry], entry: Entry) -> int:
+    return next(number for number, other in enumerate(entries) if other is entry)
+
+
+def _planes(array: Array) -> Array:
+    return array.transpose(1, 2, 3, 0).reshape(*array.shape[1:3], -1)
 
 
 def _users(entries: list[Entry], array: Array) -> list[Entry]:

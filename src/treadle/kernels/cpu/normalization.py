@@ -10,6 +10,7 @@ import numpy as np
 from treadle.kernels import reference
 from treadle.kernels.cpu.calls import Array, Calls, chosen, copied_by, eager, fill_with, is_batch_last
 from treadle.kernels.cpu.compile import compiled
+from treadle.kernels.cpu.elementwise import total
 
 Axes = tuple[int, ...]
 
@@ -41,6 +42,11 @@ def _gradient_means(g, y):  # type: ignore[no-untyped-def]
 @compiled
 def _standardize_line(x, epsilon, out):  # type: ignore[no-untyped-def]
     first, mean, variance = _moments(x)
+    _standardize_with(x, first, mean, variance, epsilon, out)
+
+
+@compiled
+def _standardize_with(x, first, mean, variance, epsilon, out):  # type: ignore[no-untyped-def]
     inverse = 1 / np.sqrt(variance + epsilon)
     for i in range(len(x)):
         out[i] = ((np.float64(x[i]) - first) - mean) * inverse
@@ -61,6 +67,11 @@ def _standardize_parallel(x, epsilon, out):  # type: ignore[no-untyped-def]
 @compiled
 def _gradient_line(g, y, x, epsilon, out):  # type: ignore[no-untyped-def]
     _, _, variance = _moments(x)
+    _gradient_with(g, y, variance, epsilon, out)
+
+
+@compiled
+def _gradient_with(g, y, variance, epsilon, out):  # type: ignore[no-untyped-def]
     inverse = 1 / np.sqrt(variance + epsilon)
     mean, along = _gradient_means(g, y)
     for i in range(len(g)):
@@ -89,6 +100,67 @@ def _var(x, ddof, out):  # type: ignore[no-untyped-def]
 def _var_parallel(x, ddof, out):  # type: ignore[no-untyped-def]
     for line in numba.prange(len(x)):
         out[line] = _moments(x[line])[2] * (len(x[line]) / (len(x[line]) - ddof))
+
+
+@compiled
+def _normalize_item(c, x, scale, shift, relu, epsilon, y, variances, out):  # type: ignore[no-untyped-def]
+    # a channel to mean 0 and variance 1, y, and then y · scale + shift, and its ReLU: x, y and out (C, H, W·N)
+    first, mean, variance = _moments(x[c].reshape(-1))
+    variances[c] = variance
+    zero = x.dtype.type(0)
+    for h in range(x.shape[1]):
+        row, made = y[c, h], out[c, h]
+        _standardize_with(x[c, h], first, mean, variance, epsilon, row)
+        for i in range(len(row)):
+            value = row[i] * scale[c]
+            value = value + shift[c]
+            made[i] = zero if relu and value < zero else value
+
+
+@compiled
+def normalize(x, scale, shift, relu, epsilon, y, variances, out):  # type: ignore[no-untyped-def]
+    """Batch normalisation as standardize, multiply, add and, if `relu`, a ReLU would do it one after the other."""
+    for c in range(len(x)):
+        _normalize_item(c, x, scale, shift, relu, epsilon, y, variances, out)
+
+
+@compiled(parallel=True)
+def normalize_parallel(x, scale, shift, relu, epsilon, y, variances, out):  # type: ignore[no-untyped-def]
+    """As `normalize`, in several threads."""
+    for c in numba.prange(len(x)):
+        _normalize_item(c, x, scale, shift, relu, epsilon, y, variances, out)
+
+
+@compiled
+def _normalize_gradient_item(c, g, z, relu, scale, y, variances, epsilon, gx, along, totals):  # type: ignore[no-untyped-def]
+    zero = g.dtype.type(0)
+    scaled = np.empty(g.shape[1:], g.dtype)
+    masked, product = np.empty(g.shape[2], g.dtype), np.empty(g.shape[2], g.dtype)
+    for h in range(g.shape[1]):
+        for i in range(g.shape[2]):
+            masked[i] = zero if relu and not z[c, h, i] > zero else g[c, h, i]
+        for i in range(g.shape[2]):
+            product[i] = masked[i] * y[c, h, i]
+            scaled[h, i] = masked[i] * scale[c]
+        along[c, h], totals[c, h] = total(product), total(masked)
+    _gradient_with(scaled.reshape(-1), y[c].reshape(-1), variances[c], epsilon, gx[c].reshape(-1))
+
+
+@compiled
+def normalize_gradient(g, z, relu, scale, y, variances, epsilon, gx, along, totals):  # type: ignore[no-untyped-def]
+    """Gradient of `normalize` by x, and the sums of g · y and g over the rows, for those by scale and shift.
+
+    z is the output of the ReLU that g arrives at, if there is one.
+    """
+    for c in range(len(g)):
+        _normalize_gradient_item(c, g, z, relu, scale, y, variances, epsilon, gx, along, totals)
+
+
+@compiled(parallel=True)
+def normalize_gradient_parallel(g, z, relu, scale, y, variances, epsilon, gx, along, totals):  # type: ignore[no-untyped-def]
+    """As `normalize_gradient`, in several threads."""
+    for c in numba.prange(len(g)):
+        _normalize_gradient_item(c, g, z, relu, scale, y, variances, epsilon, gx, along, totals)
 
 
 def _lines(x: Array, axes: Axes) -> Array | None:

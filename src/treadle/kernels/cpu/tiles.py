@@ -336,7 +336,8 @@ def pool_max_gradient(context, like, g, y, x, gx, nh, xh, nw, xw, lanes, mode): 
             with cgutils.for_range(builder, nh) as height, cgutils.for_range(builder, nw) as width:
                 place = builder.add(offset, e.at(I64(0), (height.index, xh), (width.index, xw)))
                 value = e.load(builder.add(x, place), mask)
-                here = builder.fcmp_unordered("==", value, top)
+                number = builder.fcmp_ordered("==", value, top)
+                here = builder.or_(number, builder.fcmp_unordered("uno", value, e.zero))
                 share = builder.select(here, builder.load(left), e.zero)
                 builder.store(builder.select(here, e.zero, builder.load(left)), left)
                 before = e.load(builder.add(gx, place), mask)
