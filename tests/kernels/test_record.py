@@ -7,10 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-import treadle as td
 from cases import CASES
-from treadle import kernels, ops
-from treadle.autodiff.tape import gradients
+from recording import numbers, record, require_same
+from treadle import ops
 from treadle.kernels import reference
 from treadle.kernels.record import NotRecordable, Recorder
 
@@ -18,53 +17,6 @@ cpu = pytest.importorskip("treadle.kernels.cpu")
 
 BOTH = pytest.mark.parametrize("k", [reference, cpu], ids=["reference", "cpu"])
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
-
-
-def compute(function, arrays, put, wrap=lambda array: array):
-    """Forward and backward through a function of tensors; `put` gets the output and each gradient."""
-    tensors = [td.Tensor(wrap(array), requires_grad=True) for array in arrays]
-    out = function(*tensors)
-    put(0, out.data)
-    if out.requires_grad:
-        direction = np.cos(np.arange(out.size) + 1.0).reshape(out.shape).astype(out.dtype)
-        for number, (_, g) in enumerate(gradients(out, tensors, direction), 1):
-            put(number, g)
-
-
-def record(function, arrays, k):
-    """Return the recorder, the calls, and where the results go."""
-    recorder, places = Recorder(k, arrays), {}
-
-    def put(number, value):
-        shape, dtype = (arrays[number - 1].shape, arrays[number - 1].dtype) if number else (value.shape, value.dtype)
-        places[number] = np.full(shape, 77, dtype)
-        recorder.result(value, places[number])
-
-    with kernels.use(recorder), np.errstate(all="ignore"):
-        compute(function, arrays, put, recorder.recorded)
-    return recorder, recorder.finish(), places
-
-
-def require_same(function, arrays, k, changes=2):
-    """Run a recording on the numbers it was made with and on others; fail unless all results are those of the tape."""
-    recorder, calls, places = record(function, arrays, k)
-    for change in range(changes + 1):
-        for array in arrays if change else ():
-            array[...] = np.roll(array, change).reshape(array.shape)[::-1] if array.ndim else array * 0.5
-        with np.errstate(all="ignore"):
-            for call, arguments in calls:
-                call(*arguments)
-            wanted = {}
-            with kernels.use(k):
-                compute(function, arrays, wanted.__setitem__)
-        for number, place in places.items():
-            value = np.zeros_like(place) if wanted[number] is None else wanted[number]
-            np.testing.assert_array_equal(place, value, err_msg=f"result {number}, numbers {change}")
-    return [entry.name for entry in getattr(k, "fuse", list)(recorder.entries)]
-
-
-def numbers(shape, dtype=np.float64, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
 
 
 @BOTH
@@ -118,84 +70,6 @@ def test_gradients_of_images_go_to_memory_in_the_order_of_the_axes(function, n, 
     require_same(function, [numbers((n, 2, 6, 6)), numbers((4, 2, 3, 3), seed=1)], k)
 
 
-# --- Fusion ------------------------------------------------------------------------------------------------------
-
-
-def images(n=5, dtype=np.float64):
-    array = kernels.batch_array((n, 2, 6, 6), dtype)
-    array[...] = numbers(array.shape, dtype)
-    return array
-
-
-def conv(x, w):
-    return ops.conv2d(x, w, padding=1)
-
-
-FUSED = {
-    "conv, relu": (lambda x, w: ops.relu(conv(x, w)), ["conv2d"]),
-    "conv, relu, pool": (lambda x, w: ops.max_pool2d(ops.relu(conv(x, w)), size=2), ["conv2d_max_pool2d"]),
-    "conv, pool": (lambda x, w: ops.max_pool2d(conv(x, w), size=(3, 2)), ["conv2d_max_pool2d"]),
-    "conv, relu, overlapping pool": (lambda x, w: ops.max_pool2d(ops.relu(conv(x, w)), size=3, stride=2), ["conv2d"]),
-}
-
-
-@DTYPES
-@pytest.mark.parametrize("n", [1, 5, 16])
-@pytest.mark.parametrize(("function", "left"), FUSED.values(), ids=FUSED)
-def test_what_is_fused_is_the_same_to_the_bit(function, left, n, dtype):
-    names = require_same(function, [images(n, dtype), numbers((3, 2, 3, 3), dtype, 1)], cpu)
-    assert [name for name in names if name in ("conv2d", "conv2d_max_pool2d", "relu", "max_pool2d")][:1] == left
-    assert "relu" not in names
-    assert "relu_gradient" not in names or "pool" not in str(names)
-
-
-@pytest.mark.parametrize(
-    "function",
-    [
-        lambda x, w: conv(x, w) * ops.relu(conv(x, w)),
-        lambda x, w: (lambda y: y * ops.relu(y))(conv(x, w)),
-        lambda x, w: (lambda y: ops.concat([y, ops.relu(y)], axis=1))(conv(x, w)),
-        lambda x, w: (lambda y: ops.concat([ops.relu(y), ops.relu(y * -1.0)], axis=1))(conv(x, w)),
-        lambda x, w: (lambda y: ops.max_pool2d(y, size=2) + y[:, :, :3, 3:])(conv(x, w)),
-        lambda x, w: (lambda y: ops.max_pool2d(y, size=2) + ops.sum(y))(ops.relu(conv(x, w))),
-        lambda x, w: (lambda y: ops.max_pool2d(y, size=2) + ops.max_pool2d(y, size=2, stride=2))(ops.relu(conv(x, w))),
-        lambda x, w: (lambda y: ops.concat([ops.max_pool2d(y, size=2), y[:, :, :3, :3]], 1))(ops.relu(conv(x, w))),
-        lambda x, w: (lambda y: ops.max_pool2d(ops.concat([y, y], 1), size=2))(conv(x, w)),
-        lambda x, w: (lambda y: ops.concat([ops.max_pool2d(y, size=3), ops.reshape(y, (-1, 3, 2, 2))]))(conv(x, w)),
-        lambda x, w: (lambda y: ops.relu(y + ops.relu(y)))(conv(x, w)),
-        lambda x, w: ops.relu(ops.relu(conv(x, w))),
-        lambda x, w: ops.max_pool2d(ops.relu(conv(x, w))[:, ::-1], size=2),
-    ],
-)
-@DTYPES
-def test_a_convolution_that_is_used_elsewhere_too(function, dtype):
-    require_same(function, [images(5, dtype), numbers((3, 2, 3, 3), dtype, 1)], cpu)
-
-
-def test_a_convolution_that_is_itself_wanted_is_not_lost_to_fusion():
-    x, w = images(), numbers((3, 2, 3, 3), seed=1)
-    recorder, place = Recorder(cpu, [x, w]), np.empty((5, 3, 6, 6))
-    with kernels.use(recorder):
-        y = conv(td.Tensor(recorder.recorded(x)), td.Tensor(recorder.recorded(w)))
-        other = np.empty((5, 3, 6, 6))
-        recorder.result(ops.relu(y).data, other)
-        recorder.result(y.data, place)
-    calls = recorder.finish()
-    x *= 3
-    for function, arguments in calls:
-        function(*arguments)
-    wanted = cpu.conv2d(x, w, stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=1)
-    np.testing.assert_array_equal(place, wanted)
-    np.testing.assert_array_equal(other, np.maximum(wanted, 0))
-
-
-def test_values_that_are_not_finite_pass_fused_layers_as_others():
-    x, w = images(), numbers((3, 2, 3, 3), seed=1)
-    x[0, 0, 2, 2], x[1, 1, 3, 3], x[2, 0, 0, 0] = np.nan, np.inf, -np.inf
-    for function, _ in FUSED.values():
-        require_same(function, [x.copy(order="K"), w], cpu)
-
-
 # --- What cannot be recorded ---------------------------------------------------------------------------------------
 
 
@@ -233,7 +107,7 @@ def test_an_array_as_a_setting_is_refused(k):
     (x,) = map(recorder.recorded, inputs)
     with pytest.raises(NotRecordable, match="an array given to scaled as a setting"):
         recorder.scaled(x, by=x)
-    with pytest.raises(NotRecordable, match="an array given to scaled as a setting"):
+    with pytest.raises(NotRecordable):
         recorder.scaled(x, by=(1, x))
     assert recorder.scaled(x, by=2.0).shape == (3,)
 

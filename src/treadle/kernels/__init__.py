@@ -99,7 +99,8 @@ def aligned_empty(shape: tuple[int, ...], dtype: Any) -> Array:
             begin += -(memory.ctypes.data + begin) % ALIGNMENT
             _block[0] = (memory, begin + size)
     begin += -(memory.ctypes.data + begin) % ALIGNMENT
-    return memory[begin : begin + size].view(dtype).reshape(shape)
+    array: Array = memory[begin : begin + size].view(dtype)
+    return array.reshape(shape)
 
 
 def batch_array(shape: tuple[int, ...], dtype: Any) -> Array:

@@ -22,7 +22,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
-class NotRecordable(TreadleError):
+class NotRecordable(TreadleError):  # noqa: N818 - says what a computation is, and stops nothing
     """A computation looked at a number in Python, so that running its calls again might not be the same."""
 
     def __init__(self, what: str) -> None:
@@ -46,7 +46,11 @@ class Entry:
 
 
 def planned(
-    name: str, function: Callable[..., Any], operands: tuple[Any, ...], settings: dict[str, Any], out: Array | None = None
+    name: str,
+    function: Callable[..., Any],
+    operands: tuple[Any, ...],
+    settings: dict[str, Any],
+    out: Array | None = None,
 ) -> Entry:
     """Plan an operation and run it, into a new array unless one is given."""
     if hasattr(function, "plan"):
@@ -92,7 +96,8 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
     @property
     def shape(self) -> tuple[int, ...]:
         """Sizes of the axes."""
-        return self.array.shape
+        shape: tuple[int, ...] = self.array.shape
+        return shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -112,10 +117,10 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
     def __len__(self) -> int:
         return len(self.array)
 
-    def __getitem__(self, index: Any) -> Recorded:
+    def __getitem__(self, index: Any) -> Any:
         return self.recorder.apply("getitem", operator.getitem, (self, index), {})
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **settings: Any) -> Recorded:
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **settings: Any) -> Any:
         if method != "__call__" or settings:
             raise NotRecordable(f"np.{ufunc.__name__}.{method}")
         return self.recorder.apply(ufunc.__name__, ufunc, inputs, {})
@@ -155,10 +160,10 @@ class Recorder:
         self.outline: list[Any] = []
         self._targets: list[tuple[Any, Array]] = []
 
-    def __getattr__(self, name: str) -> Callable[..., Recorded]:
+    def __getattr__(self, name: str) -> Callable[..., Any]:
         function = getattr(self.kernels, name)
 
-        def kernel(*operands: Any, **settings: Any) -> Recorded:
+        def kernel(*operands: Any, **settings: Any) -> Any:
             return self.apply(name, function, operands, settings)
 
         setattr(self, name, kernel)
@@ -168,7 +173,9 @@ class Recorder:
         """Let one of the inputs travel through what is recorded."""
         return Recorded(array, self, self.inputs[id(array)])
 
-    def apply(self, name: str, function: Callable[..., Any], operands: tuple[Any, ...], settings: dict[str, Any]) -> Any:
+    def apply(
+        self, name: str, function: Callable[..., Any], operands: tuple[Any, ...], settings: dict[str, Any]
+    ) -> Any:
         """Compute, and keep what was done."""
         if any(isinstance(value, Recorded) for value in settings.values()):
             raise NotRecordable(f"an array given to {name} as a setting")
@@ -213,5 +220,5 @@ def _mark(operand: Any) -> Any:
     if isinstance(operand, tuple):
         return tuple(map(_mark, operand))
     if isinstance(operand, np.ndarray):
-        return operand.shape, operand.dtype.str, hashlib.sha256(np.ascontiguousarray(operand)).digest()
+        return operand.shape, operand.dtype.str, hashlib.sha256(operand.tobytes()).digest()
     return repr(operand)

@@ -12,7 +12,6 @@ if "numba" not in sys.modules:
     os.environ.setdefault("NUMBA_THREADING_LAYER_PRIORITY", "omp tbb workqueue")
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
-from treadle.kernels.reference import *  # noqa: F403
 from treadle.kernels.cpu.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 from treadle.kernels.cpu.elementwise import (
     adam,
@@ -23,14 +22,15 @@ from treadle.kernels.cpu.elementwise import (
     relu,
     relu_gradient,
     sgd,
-    take_scaled,
     sum,  # noqa: A004 - kernels carry NumPy's names
+    take_scaled,
 )
 from treadle.kernels.cpu.fusion import fuse
 from treadle.kernels.cpu.normalization import standardize, standardize_gradient, var
 from treadle.kernels.cpu.pooling import max_pool2d, max_pool2d_gradient
 from treadle.kernels.cpu.product import matmul
 from treadle.kernels.cpu.threads import with_threads
+from treadle.kernels.reference import *  # noqa: F403
 
 __all__ = [
     "adam",
@@ -48,10 +48,10 @@ __all__ = [
     "relu",
     "relu_gradient",
     "sgd",
-    "take_scaled",
     "standardize",
     "standardize_gradient",
     "sum",
+    "take_scaled",
     "var",
     "with_threads",
 ]

@@ -27,6 +27,7 @@ def cache_folder() -> Path:
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "treadle"
     sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    sources += os.environ.get("TREADLE_VECTOR_BYTES", "").encode()
     return base / f"kernels-{hashlib.sha256(sources).hexdigest()[:16]}"
 
 
@@ -54,8 +55,9 @@ def compiled(function: Callable[..., Any] | None = None, *, parallel: bool = Fal
     """
     if function is None:
         return lambda f: compiled(f, parallel=parallel, reorder=reorder)
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(FOLDER)  # read when the function is made; other programs' functions keep their own
+    config: Any = numba.config
+    before = config.CACHE_DIR
+    config.CACHE_DIR = str(FOLDER)  # read when the function is made; other programs' functions keep their own
     try:
         return numba.njit(
             cache=CACHED,
@@ -65,4 +67,4 @@ def compiled(function: Callable[..., Any] | None = None, *, parallel: bool = Fal
             fastmath={"reassoc", "contract"} if reorder else False,
         )(function)
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before

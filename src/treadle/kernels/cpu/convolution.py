@@ -10,6 +10,7 @@ Every output is summed up by one thread in one order, so results do not depend o
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numba
@@ -18,7 +19,8 @@ import numpy as np
 from treadle.kernels import batch_array
 from treadle.kernels.cpu.calls import Array, Calls, batch_last, chosen, eager
 from treadle.kernels.cpu.compile import compiled
-from treadle.kernels.cpu.tiles import SHAPES, TAPS, VECTOR_BYTES, correlate, gather, pack, rows_for
+from treadle.kernels.cpu.emit import SHAPES, TAPS, VECTOR_BYTES, rows_for
+from treadle.kernels.cpu.tiles import correlate, gather, pack
 
 Pair = tuple[int, int]
 
@@ -31,9 +33,11 @@ TAP_COUNT = np.array([TAPS.get(rows, 0) for rows in range(16)])
 
 
 @compiled
-def gather_item(item, x, w, bias, out, blocks, above, rows, runs, n, tile_rows, clip):  # type: ignore[no-untyped-def]
-    # one run of one row of outputs: x (C, H, W·N), w (blocks, C, KH, KW, tile rows), out (O, HO, WO·N); out has the
-    # filters of blocks[0] to blocks[1] and the rows below those `above`
+def gather_item(item, x, w, bias, out, blocks, above, rows, runs, n, tile_rows, clip):
+    """Compute one run of one row of outputs: x (C, H, W·N), w (blocks, C, KH, KW, tile rows), out (O, HO, WO·N).
+
+    out has the filters of blocks[0] to blocks[1], and the rows below those `above`.
+    """
     size = x.itemsize
     width, most = VECTOR_BYTES // size, VECTORS[tile_rows]
     channels, kh, kw = w.shape[1], w.shape[2], w.shape[3]
@@ -62,25 +66,25 @@ def gather_item(item, x, w, bias, out, blocks, above, rows, runs, n, tile_rows, 
                 gather(
                     x, tile_rows, end - begin, x0, inputs, xc, nk, down * xh, nq, across * n,
                     w0, kh * kw * tile_rows, dk * kw * tile_rows, dq * tile_rows,
-                    bias.ctypes.data + block * tile_rows * size, o0, oc, min(tile_rows, out.shape[0] - first), last, mode,
+                    bias.ctypes.data + block * tile_rows * size, o0, oc, min(tile_rows, len(out) - first), last, mode,
                 )  # fmt: skip
         begin = end
 
 
 @compiled
-def _gather_serial(x, w, bias, out, rows, runs, n, tile_rows, clip):  # type: ignore[no-untyped-def]
+def _gather_serial(x, w, bias, out, rows, runs, n, tile_rows, clip):
     for item in range(len(rows) * len(runs)):
         gather_item(item, x, w, bias, out, (0, w.shape[0]), 0, rows, runs, n, tile_rows, clip)
 
 
 @compiled(parallel=True)
-def _gather_parallel(x, w, bias, out, rows, runs, n, tile_rows, clip):  # type: ignore[no-untyped-def]
+def _gather_parallel(x, w, bias, out, rows, runs, n, tile_rows, clip):
     for item in numba.prange(len(rows) * len(runs)):
         gather_item(item, x, w, bias, out, (0, w.shape[0]), 0, rows, runs, n, tile_rows, clip)
 
 
 @compiled(reorder=True)
-def _lanes(vector):  # type: ignore[no-untyped-def]
+def _lanes(vector):
     total = vector.dtype.type(0)
     for lane in range(VECTOR_BYTES // vector.itemsize):
         total += vector[lane]
@@ -88,7 +92,7 @@ def _lanes(vector):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _correlate_item(item, x, g, out, runs, n, stride, padding, dilation, tile_rows, group):  # type: ignore[no-untyped-def]
+def _correlate_item(item, x, g, out, runs, n, stride, padding, dilation, tile_rows, group):
     # gradients of a block of filters by a group of channels: x (C, H, W·N), g (O, HO, WO·N), out (O, C, KH, KW)
     size = x.itemsize
     width, most = VECTOR_BYTES // size, TAP_COUNT[tile_rows]
@@ -133,19 +137,19 @@ def _correlate_item(item, x, g, out, runs, n, stride, padding, dilation, tile_ro
 
 
 @compiled
-def _correlate_serial(items, x, g, out, runs, n, stride, padding, dilation, tile_rows, group):  # type: ignore[no-untyped-def]
+def _correlate_serial(items, x, g, out, runs, n, stride, padding, dilation, tile_rows, group):
     for item in range(items):
         _correlate_item(item, x, g, out, runs, n, stride, padding, dilation, tile_rows, group)
 
 
 @compiled(parallel=True)
-def _correlate_parallel(items, x, g, out, runs, n, stride, padding, dilation, tile_rows, group):  # type: ignore[no-untyped-def]
+def _correlate_parallel(items, x, g, out, runs, n, stride, padding, dilation, tile_rows, group):
     for item in numba.prange(items):
         _correlate_item(item, x, g, out, runs, n, stride, padding, dilation, tile_rows, group)
 
 
 @compiled
-def _pack(w, out):  # type: ignore[no-untyped-def]
+def _pack(w, out):
     # w (O, C, KH, KW) to (blocks, C, KH, KW, rows), the rest of the last block 0
     rows = out.shape[4]
     for block in range(out.shape[0]):
@@ -196,9 +200,7 @@ def _runs(outputs: int, inputs: int, n: int, size: int, stride: int, padding: in
     for place, lanes, tap, count, step, column, across in found:
         parts = -(-lanes // CHUNK)
         edges = [-(-lanes * part // parts // 16) * 16 for part in range(parts)] + [lanes]
-        pieces += [
-            (place + a, b - a, tap, count, step, column + a, across) for a, b in zip(edges, edges[1:], strict=False)
-        ]
+        pieces += [(place + a, b - a, tap, count, step, column + a, across) for a, b in pairwise(edges)]
     return np.array(pieces, np.int64).reshape(-1, 7)
 
 
@@ -262,15 +264,20 @@ def conv2d(
     parts = zip(_groups(_planes(x), groups), _groups(w, groups), _groups(_planes(out), groups), strict=True)
     for number, (xs, ws, os) in enumerate(parts):
         packed = _packed(ws, calls)
-        calls.append(
-            (function, (xs, packed, bias[number * per_group :], os, rows, runs, n, packed.shape[4], relu))
-        )
+        calls.append((function, (xs, packed, bias[number * per_group :], os, rows, runs, n, packed.shape[4], relu)))
     return out, calls
 
 
 @eager
 def conv2d_input_gradient(
-    g: Array, w: Array, *, shape: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, groups: int,
+    g: Array,
+    w: Array,
+    *,
+    shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
     out: Array | None = None,
 ) -> tuple[Array, Calls]:
     """Gradient of `conv2d` by x: outputs are gathered as inputs were, each through the tap by which it met them."""
@@ -295,7 +302,14 @@ def conv2d_input_gradient(
 
 @eager
 def conv2d_weight_gradient(
-    g: Array, x: Array, *, shape: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, groups: int,
+    g: Array,
+    x: Array,
+    *,
+    shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
     out: Array | None = None,
 ) -> tuple[Array, Calls]:
     """Gradient of `conv2d` by w: for each tap the product of gradients and inputs, summed over places and samples."""

@@ -17,14 +17,14 @@ Axes = tuple[int, ...]
 
 
 @compiled
-def _relu(x, out):  # type: ignore[no-untyped-def]
+def _relu(x, out):
     zero = x.dtype.type(0)
     for i in range(len(x)):
         out[i] = zero if x[i] < zero else x[i]
 
 
 @compiled
-def _relu_gradient(g, y, out):  # type: ignore[no-untyped-def]
+def _relu_gradient(g, y, out):
     zero = g.dtype.type(0)
     for i in range(len(g)):
         out[i] = g[i] if y[i] > zero else zero
@@ -52,7 +52,8 @@ def relu_gradient(g: Array, y: Array, *, out: Array | None = None) -> tuple[Arra
 
 
 @compiled(reorder=True)
-def total(x):  # type: ignore[no-untyped-def]
+def total(x):
+    """Sum of a flat array in float64."""
     total = 0.0
     for i in range(len(x)):
         total += np.float64(x[i])
@@ -60,18 +61,18 @@ def total(x):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _sum_all(x, out):  # type: ignore[no-untyped-def]
+def _sum_all(x, out):
     out.flat[0] = total(x)
 
 
 @compiled
-def _sum_rows(x, out):  # type: ignore[no-untyped-def]
+def _sum_rows(x, out):
     for row in range(len(x)):
         out[row] = total(x[row])
 
 
 @compiled
-def _sum_totals(totals, out):  # type: ignore[no-untyped-def]
+def _sum_totals(totals, out):
     for c in range(len(totals)):
         total = 0.0
         for h in range(totals.shape[1]):
@@ -80,21 +81,21 @@ def _sum_totals(totals, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _total_rows(x, totals):  # type: ignore[no-untyped-def]
+def _total_rows(x, totals):
     for item in range(totals.size):
         h, c = item // x.shape[0], item % x.shape[0]
         totals[c, h] = total(x[c, h])
 
 
 @compiled(parallel=True)
-def _total_rows_parallel(x, totals):  # type: ignore[no-untyped-def]
+def _total_rows_parallel(x, totals):
     for item in numba.prange(totals.size):
         h, c = item // x.shape[0], item % x.shape[0]
         totals[c, h] = total(x[c, h])
 
 
 @compiled
-def _sum_columns(x, out):  # type: ignore[no-untyped-def]
+def _sum_columns(x, out):
     sums = np.zeros(x.shape[1], np.float64)
     for row in range(x.shape[0]):
         for column in range(x.shape[1]):
@@ -127,7 +128,7 @@ def sum(x: Array, *, axis: Axes, keepdims: bool = False, out: Array | None = Non
 
 
 @compiled
-def _row_top(row):  # type: ignore[no-untyped-def]
+def _row_top(row):
     top = row[0]
     for score in row:
         if score > top or score != score:
@@ -136,7 +137,7 @@ def _row_top(row):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _cross_entropy(scores, labels, out):  # type: ignore[no-untyped-def]
+def _cross_entropy(scores, labels, out):
     for n in range(len(scores)):
         top = _row_top(scores[n])
         total = 0.0
@@ -146,7 +147,7 @@ def _cross_entropy(scores, labels, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _cross_entropy_gradient(g, scores, labels, out):  # type: ignore[no-untyped-def]
+def _cross_entropy_gradient(g, scores, labels, out):
     for n in range(len(scores)):
         top = _row_top(scores[n])
         total = 0.0
@@ -175,7 +176,8 @@ def cross_entropy_gradient(
 
 
 @compiled
-def _largest_bits(bits):  # type: ignore[no-untyped-def]
+def _largest_bits(bits):
+    # without its sign a float sorts as its bits do, and integers are compared in vectors
     top, sign = bits.dtype.type(0), bits.dtype.type(1 << (8 * bits.itemsize - 1))
     for i in range(len(bits)):
         top = max(top, bits[i] & ~sign)
@@ -183,13 +185,13 @@ def _largest_bits(bits):  # type: ignore[no-untyped-def]
 
 
 def largest(x: Array) -> float:
-    """Largest absolute value of a flat array; NaN or ∞ if one is not finite. Without its sign, a float sorts by its bits."""
+    """Largest absolute value of a flat array; NaN or ∞ if one is not finite."""
     bits = np.dtype(f"u{x.itemsize}")
     return float(np.array(_largest_bits(x.view(bits)), bits).view(x.dtype))
 
 
 @compiled
-def sgd(p, g, lr, weight_decay):  # type: ignore[no-untyped-def]
+def sgd(p, g, lr, weight_decay):
     """One step of gradient descent on flat arrays, in place."""
     lr, weight_decay = p.dtype.type(lr), p.dtype.type(weight_decay)
     for i in range(len(p)):
@@ -197,7 +199,7 @@ def sgd(p, g, lr, weight_decay):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def momentum(p, g, velocity, lr, momentum, weight_decay):  # type: ignore[no-untyped-def]
+def momentum(p, g, velocity, lr, momentum, weight_decay):
     """One step of gradient descent with momentum on flat arrays, in place."""
     lr, momentum, weight_decay = p.dtype.type(lr), p.dtype.type(momentum), p.dtype.type(weight_decay)
     for i in range(len(p)):
@@ -206,10 +208,10 @@ def momentum(p, g, velocity, lr, momentum, weight_decay):  # type: ignore[no-unt
 
 
 @compiled
-def adam(p, g, mean, square, rate, root, beta1, beta2, epsilon):  # type: ignore[no-untyped-def]
+def adam(p, g, mean, square, rate, root, beta1, beta2, epsilon):
     """One step of Adam on flat arrays, in place: rate = lr / (1 − β₁ᵗ), root = √(1 − β₂ᵗ)."""
     f = p.dtype.type
-    rate, inverse, epsilon, one = f(rate), f(1 / root), f(epsilon), f(1)
+    rate, inverse, epsilon = f(rate), f(1 / root), f(epsilon)
     keep1, keep2, take1, take2 = f(beta1), f(beta2), f(1 - beta1), f(1 - beta2)
     for i in range(len(p)):
         mean[i] = keep1 * mean[i] + take1 * g[i]
@@ -218,7 +220,7 @@ def adam(p, g, mean, square, rate, root, beta1, beta2, epsilon):  # type: ignore
 
 
 @compiled
-def _take_scaled(samples, indices, offset, factor, out):  # type: ignore[no-untyped-def]
+def _take_scaled(samples, indices, offset, factor, out):
     for n in range(len(indices)):
         row = samples[indices[n]]
         for i in range(len(row)):
@@ -226,7 +228,7 @@ def _take_scaled(samples, indices, offset, factor, out):  # type: ignore[no-unty
 
 
 @compiled
-def _take_scaled_batch_last(samples, indices, offset, factor, out):  # type: ignore[no-untyped-def]
+def _take_scaled_batch_last(samples, indices, offset, factor, out):
     for begin in range(0, len(indices), 16):
         for i in range(samples.shape[1]):
             for n in range(begin, min(begin + 16, len(indices))):

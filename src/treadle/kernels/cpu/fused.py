@@ -13,13 +13,13 @@ from treadle.kernels.cpu.calls import Array, Call, chosen
 from treadle.kernels.cpu.compile import compiled
 from treadle.kernels.cpu.convolution import gather_item
 from treadle.kernels.cpu.elementwise import total
-from treadle.kernels.cpu.tiles import pool_places, pool_scatter
+from treadle.kernels.cpu.tiles_pooling import pool_places, pool_scatter
 
 Pair = tuple[int, int]
 
 
 @compiled
-def _convolve_item(item, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size):  # type: ignore[no-untyped-def]
+def _convolve_item(item, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size):
     # one row of windows, in a part of the filters: out and places (O, PH, PW, N)
     part, row = item % parts, item // parts
     blocks = (w.shape[0] * part // parts, w.shape[0] * (part + 1) // parts)
@@ -39,19 +39,19 @@ def _convolve_item(item, parts, x, w, bias, rows, runs, n, tile_rows, clip, out,
 
 
 @compiled
-def _convolve(items, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size):  # type: ignore[no-untyped-def]
+def _convolve(items, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size):
     for item in range(items):
         _convolve_item(item, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size)
 
 
 @compiled(parallel=True)
-def _convolve_parallel(items, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size):  # type: ignore[no-untyped-def]
+def _convolve_parallel(items, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size):
     for item in numba.prange(items):
         _convolve_item(item, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size)
 
 
 @compiled
-def _scatter_item(item, g, places, gx, totals, n, size):  # type: ignore[no-untyped-def]
+def _scatter_item(item, g, places, gx, totals, n, size):
     row, c = item // g.shape[0], item % g.shape[0]
     columns = gx.shape[2]
     for column in range(g.shape[2]):
@@ -64,13 +64,13 @@ def _scatter_item(item, g, places, gx, totals, n, size):  # type: ignore[no-unty
 
 
 @compiled
-def _scatter(g, places, gx, totals, n, size):  # type: ignore[no-untyped-def]
+def _scatter(g, places, gx, totals, n, size):
     for item in range(g.shape[0] * g.shape[1]):
         _scatter_item(item, g, places, gx, totals, n, size)
 
 
 @compiled(parallel=True)
-def _scatter_parallel(g, places, gx, totals, n, size):  # type: ignore[no-untyped-def]
+def _scatter_parallel(g, places, gx, totals, n, size):
     for item in numba.prange(g.shape[0] * g.shape[1]):
         _scatter_item(item, g, places, gx, totals, n, size)
 
@@ -85,7 +85,8 @@ def convolve_pool(gathered: tuple[object, ...], out: Array, places: Array, size:
         size: of a window, which is its stride too.
     """
     x, w, bias, made, rows, runs, n, tile_rows, clip = gathered
-    assert isinstance(w, np.ndarray) and isinstance(made, np.ndarray)
+    assert isinstance(w, np.ndarray)
+    assert isinstance(made, np.ndarray)
     height = out.shape[2]
     parts = 2 if w.shape[0] % 2 == 0 and (height < 8 or height % 2) else 1  # as many pieces of work for two threads
     function = chosen(_convolve, _convolve_parallel, made.size * w[0].size)

@@ -69,7 +69,9 @@ def _with_pooling(entries: list[Entry]) -> list[Entry]:
         places = np.empty((*pool.out.shape[1:], len(pool.out)), np.uint8)
         call = convolve_pool(first.calls[-1][1], pool.out, places, size)
         fused[makers[0]] = None
-        fused[place] = Entry("conv2d_max_pool2d", first.function, first.operands, {}, pool.out, [*first.calls[:-1], call])
+        fused[place] = Entry(
+            "conv2d_max_pool2d", first.function, first.operands, {}, pool.out, [*first.calls[:-1], call]
+        )
         call[0](*call[1])
         if backward is not None:
             calls: Calls = []
@@ -126,19 +128,39 @@ def _with_normalization(entries: list[Entry]) -> list[Entry]:
         if not fits or given is None or g is None:
             continue
         mask = single(g, "relu_gradient", [e for e in entries if e.out is g])
-        relu = mask is not None and mask.operands[1] is last.out and last is rectified and is_batch_last(mask.operands[0])
+        relu = (
+            mask is not None and mask.operands[1] is last.out and last is rectified and is_batch_last(mask.operands[0])
+        )
         relu = relu and len(_users(entries, g)) == 3
         variances, rows = np.empty(x.shape[1], np.float64), np.empty((2, *x.shape[1:3]), np.float64)
-        planes = [_planes(a) for a in (x, y, last.out, mask.operands[0] if relu and mask is not None else g, backward.out)]
+        planes = [
+            _planes(a) for a in (x, y, last.out, mask.operands[0] if relu and mask is not None else g, backward.out)
+        ]
         forward = chosen(normalize, normalize_parallel, 64 * x.size)
-        call = (forward, (planes[0], scale.reshape(-1), shift.reshape(-1), last is rectified, epsilon, planes[1], variances, planes[2]))
+        call = (
+            forward,
+            (
+                planes[0],
+                scale.reshape(-1),
+                shift.reshape(-1),
+                last is rectified,
+                epsilon,
+                planes[1],
+                variances,
+                planes[2],
+            ),
+        )
         gradient = chosen(normalize_gradient, normalize_gradient_parallel, 64 * x.size)
-        back = (gradient, (planes[3], planes[2], relu, scale.reshape(-1), planes[1], variances, epsilon, planes[4], *rows))
-        for entry in (first, scaled, added, given, along, *([mask] if relu else [])):
-            fused[_place(entries, entry)] = None
+        back = (
+            gradient,
+            (planes[3], planes[2], relu, scale.reshape(-1), planes[1], variances, epsilon, planes[4], *rows),
+        )
+        for entry in (first, scaled, added, given, along, mask if relu else None):
+            if entry is not None:
+                fused[_place(entries, entry)] = None
         fused[_place(entries, last)] = Entry("normalize", normalize, (x, scale, shift), {}, last.out, [call])
         # the first that needs what the backward pass gives comes before the others
-        places = [_place(entries, entry) for entry in (given, along, *summed, backward) if entry is not None]
+        places = [_place(entries, entry) for entry in (given, along, *summed, backward) if entry]
         fused[_place(entries, backward)] = None
         fused[min(places)] = Entry("normalize_gradient", normalize_gradient, (g, y, scale), {}, backward.out, [back])
         for entry, totals in zip(summed, rows, strict=True):

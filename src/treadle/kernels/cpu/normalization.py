@@ -16,7 +16,7 @@ Axes = tuple[int, ...]
 
 
 @compiled(reorder=True)
-def _moments(line):  # type: ignore[no-untyped-def]
+def _moments(line):
     # mean, from the first value on, and mean square distance from it, in float64
     first = np.float64(line[0])
     total = 0.0
@@ -31,7 +31,7 @@ def _moments(line):  # type: ignore[no-untyped-def]
 
 
 @compiled(reorder=True)
-def _gradient_means(g, y):  # type: ignore[no-untyped-def]
+def _gradient_means(g, y):
     total, along = 0.0, 0.0
     for i in range(len(g)):
         total += np.float64(g[i])
@@ -40,38 +40,38 @@ def _gradient_means(g, y):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _standardize_line(x, epsilon, out):  # type: ignore[no-untyped-def]
+def _standardize_line(x, epsilon, out):
     first, mean, variance = _moments(x)
     _standardize_with(x, first, mean, variance, epsilon, out)
 
 
 @compiled
-def _standardize_with(x, first, mean, variance, epsilon, out):  # type: ignore[no-untyped-def]
+def _standardize_with(x, first, mean, variance, epsilon, out):
     inverse = 1 / np.sqrt(variance + epsilon)
     for i in range(len(x)):
         out[i] = ((np.float64(x[i]) - first) - mean) * inverse
 
 
 @compiled
-def _standardize(x, epsilon, out):  # type: ignore[no-untyped-def]
+def _standardize(x, epsilon, out):
     for line in range(len(x)):
         _standardize_line(x[line], epsilon, out[line])
 
 
 @compiled(parallel=True)
-def _standardize_parallel(x, epsilon, out):  # type: ignore[no-untyped-def]
+def _standardize_parallel(x, epsilon, out):
     for line in numba.prange(len(x)):
         _standardize_line(x[line], epsilon, out[line])
 
 
 @compiled
-def _gradient_line(g, y, x, epsilon, out):  # type: ignore[no-untyped-def]
+def _gradient_line(g, y, x, epsilon, out):
     _, _, variance = _moments(x)
     _gradient_with(g, y, variance, epsilon, out)
 
 
 @compiled
-def _gradient_with(g, y, variance, epsilon, out):  # type: ignore[no-untyped-def]
+def _gradient_with(g, y, variance, epsilon, out):
     inverse = 1 / np.sqrt(variance + epsilon)
     mean, along = _gradient_means(g, y)
     for i in range(len(g)):
@@ -79,31 +79,31 @@ def _gradient_with(g, y, variance, epsilon, out):  # type: ignore[no-untyped-def
 
 
 @compiled
-def _gradient(g, y, x, epsilon, out):  # type: ignore[no-untyped-def]
+def _gradient(g, y, x, epsilon, out):
     for line in range(len(x)):
         _gradient_line(g[line], y[line], x[line], epsilon, out[line])
 
 
 @compiled(parallel=True)
-def _gradient_parallel(g, y, x, epsilon, out):  # type: ignore[no-untyped-def]
+def _gradient_parallel(g, y, x, epsilon, out):
     for line in numba.prange(len(x)):
         _gradient_line(g[line], y[line], x[line], epsilon, out[line])
 
 
 @compiled
-def _var(x, ddof, out):  # type: ignore[no-untyped-def]
+def _var(x, ddof, out):
     for line in range(len(x)):
         out[line] = _moments(x[line])[2] * (len(x[line]) / (len(x[line]) - ddof))
 
 
 @compiled(parallel=True)
-def _var_parallel(x, ddof, out):  # type: ignore[no-untyped-def]
+def _var_parallel(x, ddof, out):
     for line in numba.prange(len(x)):
         out[line] = _moments(x[line])[2] * (len(x[line]) / (len(x[line]) - ddof))
 
 
 @compiled
-def _normalize_item(c, x, scale, shift, relu, epsilon, y, variances, out):  # type: ignore[no-untyped-def]
+def _normalize_item(c, x, scale, shift, relu, epsilon, y, variances, out):
     # a channel to mean 0 and variance 1, y, and then y · scale + shift, and its ReLU: x, y and out (C, H, W·N)
     first, mean, variance = _moments(x[c].reshape(-1))
     variances[c] = variance
@@ -118,21 +118,21 @@ def _normalize_item(c, x, scale, shift, relu, epsilon, y, variances, out):  # ty
 
 
 @compiled
-def normalize(x, scale, shift, relu, epsilon, y, variances, out):  # type: ignore[no-untyped-def]
+def normalize(x, scale, shift, relu, epsilon, y, variances, out):
     """Batch normalisation as standardize, multiply, add and, if `relu`, a ReLU would do it one after the other."""
     for c in range(len(x)):
         _normalize_item(c, x, scale, shift, relu, epsilon, y, variances, out)
 
 
 @compiled(parallel=True)
-def normalize_parallel(x, scale, shift, relu, epsilon, y, variances, out):  # type: ignore[no-untyped-def]
+def normalize_parallel(x, scale, shift, relu, epsilon, y, variances, out):
     """As `normalize`, in several threads."""
     for c in numba.prange(len(x)):
         _normalize_item(c, x, scale, shift, relu, epsilon, y, variances, out)
 
 
 @compiled
-def _normalize_gradient_item(c, g, z, relu, scale, y, variances, epsilon, gx, along, totals):  # type: ignore[no-untyped-def]
+def _normalize_gradient_item(c, g, z, relu, scale, y, variances, epsilon, gx, along, totals):
     zero = g.dtype.type(0)
     scaled = np.empty(g.shape[1:], g.dtype)
     masked, product = np.empty(g.shape[2], g.dtype), np.empty(g.shape[2], g.dtype)
@@ -147,7 +147,7 @@ def _normalize_gradient_item(c, g, z, relu, scale, y, variances, epsilon, gx, al
 
 
 @compiled
-def normalize_gradient(g, z, relu, scale, y, variances, epsilon, gx, along, totals):  # type: ignore[no-untyped-def]
+def normalize_gradient(g, z, relu, scale, y, variances, epsilon, gx, along, totals):
     """Gradient of `normalize` by x, and the sums of g · y and g over the rows, for those by scale and shift.
 
     z is the output of the ReLU that g arrives at, if there is one.
@@ -157,7 +157,7 @@ def normalize_gradient(g, z, relu, scale, y, variances, epsilon, gx, along, tota
 
 
 @compiled(parallel=True)
-def normalize_gradient_parallel(g, z, relu, scale, y, variances, epsilon, gx, along, totals):  # type: ignore[no-untyped-def]
+def normalize_gradient_parallel(g, z, relu, scale, y, variances, epsilon, gx, along, totals):
     """As `normalize_gradient`, in several threads."""
     for c in numba.prange(len(g)):
         _normalize_gradient_item(c, g, z, relu, scale, y, variances, epsilon, gx, along, totals)
@@ -227,4 +227,3 @@ def var(
     if lines is None or lines.shape[1] <= ddof:
         return out, [(fill_with, (out.reshape(kept), partial(reference.var, axis=axis, ddof=ddof), x))]
     return out, [(chosen(_var, _var_parallel, 32 * x.size), (lines, ddof, out.reshape(-1)))]
-

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import numba
-import numpy as np
 
 from treadle.kernels import batch_array
 from treadle.kernels.cpu.calls import Array, Calls, batch_last, chosen, eager
 from treadle.kernels.cpu.compile import compiled
-from treadle.kernels.cpu.tiles import pool_max, pool_max_gradient
+from treadle.kernels.cpu.tiles_pooling import pool_max, pool_max_gradient
 
 Pair = tuple[int, int]
 
 
 @compiled
-def _window(place, size, stride, padding, inputs):  # type: ignore[no-untyped-def]
+def _window(place, size, stride, padding, inputs):
     begin = place * stride - padding
     return max(0, begin), min(inputs, begin + size)
 
 
 @compiled
-def _pool_item(item, x, out, n, size, stride, padding):  # type: ignore[no-untyped-def]
+def _pool_item(item, x, out, n, size, stride, padding):
     # one row of one channel: x (C, H, W, N), out (C, HO, WO, N); a thread gets the rows that it convolved
     h, c = item // out.shape[0], item % out.shape[0]
     top, bottom = _window(h, size[0], stride[0], padding[0], x.shape[1])
@@ -32,19 +31,19 @@ def _pool_item(item, x, out, n, size, stride, padding):  # type: ignore[no-untyp
 
 
 @compiled
-def _pool_serial(x, out, n, size, stride, padding):  # type: ignore[no-untyped-def]
+def _pool_serial(x, out, n, size, stride, padding):
     for item in range(out.shape[0] * out.shape[1]):
         _pool_item(item, x, out, n, size, stride, padding)
 
 
 @compiled(parallel=True)
-def _pool_parallel(x, out, n, size, stride, padding):  # type: ignore[no-untyped-def]
+def _pool_parallel(x, out, n, size, stride, padding):
     for item in numba.prange(out.shape[0] * out.shape[1]):
         _pool_item(item, x, out, n, size, stride, padding)
 
 
 @compiled
-def _gradient_row(c, h, g, y, x, gx, n, size, stride, padding, mode):  # type: ignore[no-untyped-def]
+def _gradient_row(c, h, g, y, x, gx, n, size, stride, padding, mode):
     top, bottom = _window(h, size[0], stride[0], padding[0], x.shape[1])
     for w in range(y.shape[2]):
         left, right = _window(w, size[1], stride[1], padding[1], x.shape[2])
@@ -55,32 +54,32 @@ def _gradient_row(c, h, g, y, x, gx, n, size, stride, padding, mode):  # type: i
 
 
 @compiled
-def _tiled_serial(g, y, x, gx, n, size, stride, padding, mode):  # type: ignore[no-untyped-def]
+def _tiled_serial(g, y, x, gx, n, size, stride, padding, mode):
     for item in range(y.shape[0] * y.shape[1]):
         _gradient_row(item % y.shape[0], item // y.shape[0], g, y, x, gx, n, size, stride, padding, mode)
 
 
 @compiled(parallel=True)
-def _tiled_parallel(g, y, x, gx, n, size, stride, padding, mode):  # type: ignore[no-untyped-def]
+def _tiled_parallel(g, y, x, gx, n, size, stride, padding, mode):
     for item in numba.prange(y.shape[0] * y.shape[1]):
         _gradient_row(item % y.shape[0], item // y.shape[0], g, y, x, gx, n, size, stride, padding, mode)
 
 
 @compiled
-def _overlapping_item(c, g, y, x, gx, n, size, stride, padding, mode):  # type: ignore[no-untyped-def]
+def _overlapping_item(c, g, y, x, gx, n, size, stride, padding, mode):
     gx[c] = 0
     for h in range(y.shape[1]):
         _gradient_row(c, h, g, y, x, gx, n, size, stride, padding, mode)
 
 
 @compiled
-def _overlapping_serial(g, y, x, gx, n, size, stride, padding, mode):  # type: ignore[no-untyped-def]
+def _overlapping_serial(g, y, x, gx, n, size, stride, padding, mode):
     for c in range(x.shape[0]):
         _overlapping_item(c, g, y, x, gx, n, size, stride, padding, mode)
 
 
 @compiled(parallel=True)
-def _overlapping_parallel(g, y, x, gx, n, size, stride, padding, mode):  # type: ignore[no-untyped-def]
+def _overlapping_parallel(g, y, x, gx, n, size, stride, padding, mode):
     for c in numba.prange(x.shape[0]):
         _overlapping_item(c, g, y, x, gx, n, size, stride, padding, mode)
 
@@ -90,9 +89,7 @@ def _memory(array: Array) -> Array:
 
 
 @eager
-def max_pool2d(
-    x: Array, *, size: Pair, stride: Pair, padding: Pair, out: Array | None = None
-) -> tuple[Array, Calls]:
+def max_pool2d(x: Array, *, size: Pair, stride: Pair, padding: Pair, out: Array | None = None) -> tuple[Array, Calls]:
     """Largest value of each window, as in `reference.max_pool2d`."""
     calls: Calls = []
     x = batch_last(x, calls)

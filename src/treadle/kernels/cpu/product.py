@@ -5,12 +5,15 @@ Four fifths of the pixels of MNIST are 0, and so are most numbers of one-hot and
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numba
 import numpy as np
 
 from treadle.kernels.cpu.calls import Array, Calls, chosen, eager
 from treadle.kernels.cpu.compile import compiled
-from treadle.kernels.cpu.tiles import LISTED, SHAPES, SPARSE, VECTOR_BYTES, any_nonzero, listed, sparse_row
+from treadle.kernels.cpu.emit import SHAPES, VECTOR_BYTES
+from treadle.kernels.cpu.tiles_sparse import LISTED, SPARSE, any_nonzero, listed, sparse_row
 
 DENSE_FROM = 0.35  # share of numbers that are not 0, from which on the dense product is faster
 WORTH = 1e6  # multiply-adds, below which counting zeros is not worth it
@@ -19,7 +22,7 @@ MOST_LISTED = SHAPES[LISTED]
 
 
 @compiled(reorder=True)
-def _nonzeros(a):  # type: ignore[no-untyped-def]
+def _nonzeros(a):
     count = 0
     for i in range(len(a)):
         count += 1 if a[i] != 0 else 0
@@ -27,7 +30,7 @@ def _nonzeros(a):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _row_item(m, a, b, out):  # type: ignore[no-untyped-def]
+def _row_item(m, a, b, out):
     size = a.itemsize
     width = VECTOR_BYTES // size
     for begin in range(0, out.shape[1], MOST * width):
@@ -41,19 +44,19 @@ def _row_item(m, a, b, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _rows(a, b, out):  # type: ignore[no-untyped-def]
+def _rows(a, b, out):
     for m in range(len(a)):
         _row_item(m, a, b, out)
 
 
 @compiled(parallel=True)
-def _rows_parallel(a, b, out):  # type: ignore[no-untyped-def]
+def _rows_parallel(a, b, out):
     for m in numba.prange(len(a)):
         _row_item(m, a, b, out)
 
 
 @compiled
-def _outer_item(item, a, g, out):  # type: ignore[no-untyped-def]
+def _outer_item(item, a, g, out):
     # LISTED rows of out (K, U): a (N, K) by the samples n in which one of these numbers is not 0
     size = a.itemsize
     width = VECTOR_BYTES // size
@@ -79,21 +82,21 @@ def _outer_item(item, a, g, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _outer(a, g, out):  # type: ignore[no-untyped-def]
+def _outer(a, g, out):
     for item in range((a.shape[1] + LISTED - 1) // LISTED):
         _outer_item(item, a, g, out)
 
 
 @compiled(parallel=True)
-def _outer_parallel(a, g, out):  # type: ignore[no-untyped-def]
+def _outer_parallel(a, g, out):
     for item in numba.prange((a.shape[1] + LISTED - 1) // LISTED):
         _outer_item(item, a, g, out)
 
 
-def _either(sparse: object, rows: Array, a: Array, b: Array, out: Array) -> None:
+def _either(sparse: Callable[..., None], rows: Array, a: Array, b: Array, out: Array) -> None:
     """Compute a @ b into out, leaving out zeros of a where most are: rows is a, or its transpose, row by row."""
     if _nonzeros(rows.reshape(-1)) < DENSE_FROM * rows.size:
-        sparse(rows, b, out)  # type: ignore[operator]
+        sparse(rows, b, out)
     else:
         np.matmul(a, b, out)
 
@@ -109,5 +112,5 @@ def matmul(a: Array, b: Array, *, out: Array | None = None) -> tuple[Array, Call
                 return out, [(_either, (chosen(_rows, _rows_parallel, work), a, a, b, out))]
             if a.flags.f_contiguous:
                 return out, [(_either, (chosen(_outer, _outer_parallel, work), a.T, a, b, out))]
-    out = np.matmul(a, b) if out is None else out
-    return np.asarray(out), [(np.matmul, (a, b, out))] if np.asarray(out) is out else []
+    out = np.asarray(np.matmul(a, b)) if out is None else out  # a number, for two vectors
+    return out, [(np.matmul, (a, b, out))]

@@ -1,0 +1,166 @@
+"""Vector instructions of LLVM, emitted from Python: what the innermost loops are written in.
+
+Written in plain Numba these loops would keep their sums in memory; here they keep them in registers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from llvmlite import binding, ir
+from numba import types
+from numba.core import cgutils
+
+_FEATURES = binding.get_host_cpu_features()
+_WIDEST = 64 if _FEATURES.get("avx512f") else 32 if _FEATURES.get("avx2") else 16
+# TREADLE_VECTOR_BYTES makes a machine compute as a lesser one would; the tests do.
+VECTOR_BYTES = min(_WIDEST, int(os.environ.get("TREADLE_VECTOR_BYTES", _WIDEST)))
+REGISTERS = 16 if _FEATURES.get("sse2") and VECTOR_BYTES < 64 else 32
+# Rows of a tile and the vectors in it, by the number of rows there are: the pairs that measured fastest of those
+# that fit into the registers with their operands.
+SHAPES = {8: 3, 6: 4, 5: 4, 4: 5} if REGISTERS == 32 else {6: 2, 5: 2, 4: 3}
+
+
+# Taps of a tile by its rows, for `correlate`.
+TAPS = {rows: min((REGISTERS - 1) // (rows + 1), 5) for rows in (*SHAPES, 2, 1)}
+
+
+def rows_for(count: int, shapes: dict[int, int]) -> int:
+    """Choose the rows of a tile so that the fewest are computed in vain."""
+    return min(shapes, key=lambda rows: (-(-count // rows) * rows, -rows))
+
+
+I64, I32 = ir.IntType(64), ir.IntType(32)
+
+
+class Emitter:
+    """Vector operations on addresses, for elements of one type."""
+
+    def __init__(self, builder: Any, dtype: Any, width: int = 0) -> None:
+        self.builder = builder
+        self.element = ir.FloatType() if dtype == types.float32 else ir.DoubleType()
+        self.size = 4 if dtype == types.float32 else 8
+        self.width = width or VECTOR_BYTES // self.size
+        self.vector = ir.VectorType(self.element, self.width)
+        self.zero = ir.Constant(self.vector, [0.0] * self.width)
+        bits, mask = f"v{self.width}f{self.size * 8}", ir.VectorType(ir.IntType(1), self.width)
+        pointer, v = self.vector.as_pointer(), self.vector
+
+        def function(name: str, result: Any, *arguments: Any) -> Any:
+            return cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(result, arguments), f"llvm.{name}.{bits}"
+            )
+
+        self._fma = function("fma", v, v, v, v)
+        load = ir.FunctionType(v, [pointer, I32, mask, v])
+        store = ir.FunctionType(ir.VoidType(), [v, pointer, I32, mask])
+        self._load = cgutils.get_or_insert_function(builder.module, load, f"llvm.masked.load.{bits}.p0")
+        self._store = cgutils.get_or_insert_function(builder.module, store, f"llvm.masked.store.{bits}.p0")
+
+    def bytes(self, elements: Any) -> Any:
+        """Turn a number of elements into bytes."""
+        return self.builder.mul(elements, I64(self.size))
+
+    def at(self, address: Any, *steps: tuple[Any, Any]) -> Any:
+        """Add numbers of strides to an address."""
+        for number, stride in steps:
+            address = self.builder.add(address, self.builder.mul(number, stride))
+        return address
+
+    def splat(self, scalar: Any) -> Any:
+        """Put a scalar in all lanes."""
+        vector = ir.VectorType(scalar.type, self.width)
+        undefined = ir.Constant(vector, ir.Undefined)
+        first = self.builder.insert_element(undefined, scalar, I32(0))
+        return self.builder.shuffle_vector(
+            first, undefined, ir.Constant(ir.VectorType(I32, self.width), [0] * self.width)
+        )
+
+    def mask(self, lanes: Any) -> Any:
+        """Make a mask of the first lanes."""
+        numbers = ir.Constant(ir.VectorType(I64, self.width), list(range(self.width)))
+        return self.builder.icmp_signed("<", numbers, self.splat(lanes))
+
+    def broadcast(self, address: Any) -> Any:
+        """Load one element into all lanes."""
+        return self.splat(self.builder.load(self.builder.inttoptr(address, self.element.as_pointer())))
+
+    def load(self, address: Any, mask: Any = None) -> Any:
+        """Load a vector, with zeros where the mask is off."""
+        pointer = self.builder.inttoptr(address, self.vector.as_pointer())
+        if mask is None:
+            return self.builder.load(pointer, align=self.size)
+        return self.builder.call(self._load, [pointer, I32(self.size), mask, self.zero])
+
+    def store(self, value: Any, address: Any, mask: Any = None) -> None:
+        """Store the lanes of a vector that the mask lets through."""
+        pointer = self.builder.inttoptr(address, self.vector.as_pointer())
+        if mask is None:
+            self.builder.store(value, pointer, align=self.size)
+        else:
+            self.builder.call(self._store, [value, pointer, I32(self.size), mask])
+
+    def _bytes(self, name: str, *, store: bool) -> Any:
+        number = ir.VectorType(ir.IntType(8), self.width)
+        mask = ir.VectorType(ir.IntType(1), self.width)
+        if store:
+            kind = ir.FunctionType(ir.VoidType(), [number, number.as_pointer(), I32, mask])
+        else:
+            kind = ir.FunctionType(number, [number.as_pointer(), I32, mask, number])
+        return cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.masked.{name}.v{self.width}i8.p0")
+
+    def load_bytes(self, address: Any, mask: Any) -> Any:
+        """Load a byte for each lane."""
+        number = ir.VectorType(ir.IntType(8), self.width)
+        pointer = self.builder.inttoptr(address, number.as_pointer())
+        if mask is None:
+            return self.builder.load(pointer, align=1)
+        zero = ir.Constant(number, [0] * self.width)
+        return self.builder.call(self._bytes("load", store=False), [pointer, I32(1), mask, zero])
+
+    def store_bytes(self, value: Any, address: Any, mask: Any) -> None:
+        """Store a byte for each lane."""
+        pointer = self.builder.inttoptr(address, value.type.as_pointer())
+        if mask is None:
+            self.builder.store(value, pointer, align=1)
+        else:
+            self.builder.call(self._bytes("store", store=True), [value, pointer, I32(1), mask])
+
+    def fma(self, a: Any, b: Any, c: Any) -> Any:
+        """Compute a · b + c."""
+        return self.builder.call(self._fma, [a, b, c])
+
+    def cttz(self, bits: Any) -> Any:
+        """Return the function that counts trailing zeros of an integer."""
+        kind = ir.FunctionType(bits, [bits, ir.IntType(1)])
+        return cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.cttz.i{bits.width}")
+
+    def flag(self, bit: Any) -> Any:
+        """Put one bit in all lanes."""
+        return self.builder.icmp_signed("!=", self.splat(self.builder.zext(bit, I64)), self.splat(I64(0)))
+
+    def over(self, lanes: Any, body: Callable[[Any, Any], None]) -> None:
+        """Emit `body(offset in bytes, mask)` for all whole vectors of the lanes, and for the rest of them."""
+        builder, step = self.builder, I64(VECTOR_BYTES)
+        whole, rest = builder.sdiv(lanes, I64(self.width)), builder.srem(lanes, I64(self.width))
+        with cgutils.for_range(builder, whole) as loop:
+            body(builder.mul(loop.index, step), None)
+        with builder.if_then(builder.icmp_signed(">", rest, I64(0))):
+            body(builder.mul(whole, step), self.mask(rest))
+
+
+def variants(builder: Any, rows: Any, count: Any, shapes: dict[int, int]) -> Iterator[tuple[int, int]]:
+    """Yield each (rows, count), emitting what the caller then builds for the case that these are wanted."""
+    done = builder.append_basic_block("done")
+    chosen = builder.add(builder.mul(rows, I64(64)), count)
+    switch = builder.switch(chosen, done)
+    for r, most in shapes.items():
+        for c in range(1, most + 1):
+            block = builder.append_basic_block(f"tile{r}x{c}")
+            switch.add_case(I64(r * 64 + c), block)
+            builder.position_at_end(block)
+            yield r, c
+            builder.branch(done)
+    builder.position_at_end(done)
