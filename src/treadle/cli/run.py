@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from treadle import kernels
 from treadle.cli.options import COMMAND, Changes, Json, RecipeFile, read_recipe, warnings
 from treadle.nn import summary
 from treadle.recipe import Recipe
@@ -36,6 +37,8 @@ def run(
     network = chosen.build_network(sets.train.classes, sets.train.shape)
     table = summary(network, sets, batch_size=chosen.data.batch_size, optimizer=chosen.build_optimizer())
     report.start(chosen, sets, table)
+    if kernels.compiles():
+        print("compiling the kernels for this machine: once, some 10 to 20 seconds", file=sys.stderr, flush=True)
     name = chosen.network.preset or "layers"
     folder = create(runs, name)
     try:
@@ -203,5 +206,11 @@ def next_change(recipe: Recipe) -> tuple[str, str] | None:
             "a hidden layer",
             "--set network.preset=mlp_relu --set loss.kind=cross_entropy --set optimizer.lr=0.5 "
             "--set training.epochs=10",
+        )
+    if recipe.network.preset == "mlp_relu":
+        return (
+            "convolution, with Adam",
+            "--set network.preset=lenet --set loss.kind=cross_entropy --set optimizer.kind=adam "
+            "--set optimizer.lr=0.001 --set training.epochs=5",
         )
     return None

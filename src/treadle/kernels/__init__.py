@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from treadle.kernels import reference
 
-__all__ = ["active", "aligned_empty", "batch_array", "fastest", "reference", "use", "with_threads"]
+__all__ = ["active", "aligned_empty", "batch_array", "compiles", "fastest", "reference", "use", "with_threads"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 ALIGNMENT = 64  # bytes: a line of the cache, and the widest vector
@@ -62,6 +62,11 @@ def fastest() -> Any:
         )
         return reference
     return cpu
+
+
+def compiles() -> bool:
+    """Whether a first training on this machine begins with compiling kernels."""
+    return bool(getattr(fastest(), "compiles", bool)())
 
 
 @contextmanager

@@ -14,6 +14,7 @@ if "numba" not in sys.modules:
     os.environ.setdefault("NUMBA_THREADING_LAYER_PRIORITY", "omp tbb workqueue")
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
+from treadle.kernels.cpu.compile import compiles
 from treadle.kernels.cpu.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 from treadle.kernels.cpu.elementwise import (
     adam,
@@ -35,6 +36,7 @@ from treadle.kernels.cpu.threads import with_threads
 
 __all__ = [
     "adam",
+    "compiles",
     "conv2d",
     "conv2d_input_gradient",
     "conv2d_weight_gradient",

@@ -40,6 +40,11 @@ def _writable(folder: Path) -> bool:
         return False
 
 
+def compiles() -> bool:
+    """Whether nothing is compiled yet on this machine, so that a first training begins with that."""
+    return not (CACHED and any(FOLDER.rglob("*.nbi")))
+
+
 FOLDER = cache_folder()
 CACHED = _writable(FOLDER)
 

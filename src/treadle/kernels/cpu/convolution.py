@@ -73,14 +73,31 @@ def gather_item(item, x, w, bias, out, blocks, above, rows, runs, n, tile_rows, 
 
 @compiled
 def _gather_serial(x, w, bias, out, rows, runs, n, tile_rows, clip):
+    blocks = (np.int64(0), np.int64(w.shape[0]))
     for item in range(len(rows) * len(runs)):
-        gather_item(item, x, w, bias, out, (0, w.shape[0]), 0, rows, runs, n, tile_rows, clip)
+        gather_item(
+            item, x, w, bias, out, (np.int64(0), np.int64(w.shape[0])), np.int64(0), rows, runs, n, tile_rows, clip
+        )
 
 
 @compiled(parallel=True)
 def _gather_parallel(x, w, bias, out, rows, runs, n, tile_rows, clip):
+    blocks = (np.int64(0), np.int64(w.shape[0]))
     for item in numba.prange(len(rows) * len(runs)):
-        gather_item(item, x, w, bias, out, (0, w.shape[0]), 0, rows, runs, n, tile_rows, clip)
+        gather_item(
+            np.int64(item),
+            x,
+            w,
+            bias,
+            out,
+            (np.int64(0), np.int64(w.shape[0])),
+            np.int64(0),
+            rows,
+            runs,
+            n,
+            tile_rows,
+            clip,
+        )
 
 
 @compiled(reorder=True)
@@ -145,7 +162,7 @@ def _correlate_serial(items, x, g, out, runs, n, stride, padding, dilation, tile
 @compiled(parallel=True)
 def _correlate_parallel(items, x, g, out, runs, n, stride, padding, dilation, tile_rows, group):
     for item in numba.prange(items):
-        _correlate_item(item, x, g, out, runs, n, stride, padding, dilation, tile_rows, group)
+        _correlate_item(np.int64(item), x, g, out, runs, n, stride, padding, dilation, tile_rows, group)
 
 
 @compiled

@@ -100,7 +100,8 @@ def _sum_columns(x, out):
     for row in range(x.shape[0]):
         for column in range(x.shape[1]):
             sums[column] += np.float64(x[row, column])
-    out[:] = sums
+    for column in range(len(out)):
+        out[column] = sums[column]
 
 
 @eager

@@ -20,11 +20,11 @@ VECTOR_BYTES = min(_WIDEST, int(os.environ.get("TREADLE_VECTOR_BYTES", _WIDEST))
 REGISTERS = 16 if _FEATURES.get("sse2") and VECTOR_BYTES < 64 else 32
 # Rows of a tile and the vectors in it, by the number of rows there are: the pairs that measured fastest of those
 # that fit into the registers with their operands.
-SHAPES = {8: 3, 6: 4, 5: 4, 4: 5} if REGISTERS == 32 else {6: 2, 5: 2, 4: 3}
+SHAPES = {8: 3, 5: 4, 4: 5} if REGISTERS == 32 else {6: 2, 5: 2, 4: 3}
 
 
 # Taps of a tile by its rows, for `correlate`.
-TAPS = {rows: min((REGISTERS - 1) // (rows + 1), 5) for rows in (*SHAPES, 2, 1)}
+TAPS = {rows: min((REGISTERS - 1) // (rows + 1), 5) for rows in (*SHAPES, 1)}
 
 
 def rows_for(count: int, shapes: dict[int, int]) -> int:

@@ -47,7 +47,7 @@ def _convolve(items, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, pla
 @compiled(parallel=True)
 def _convolve_parallel(items, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size):
     for item in numba.prange(items):
-        _convolve_item(item, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size)
+        _convolve_item(np.int64(item), parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size)
 
 
 @compiled
@@ -72,7 +72,7 @@ def _scatter(g, places, gx, totals, n, size):
 @compiled(parallel=True)
 def _scatter_parallel(g, places, gx, totals, n, size):
     for item in numba.prange(g.shape[0] * g.shape[1]):
-        _scatter_item(item, g, places, gx, totals, n, size)
+        _scatter_item(np.int64(item), g, places, gx, totals, n, size)
 
 
 def convolve_pool(gathered: tuple[object, ...], out: Array, places: Array, size: Pair) -> Call:

@@ -128,7 +128,7 @@ def normalize(x, scale, shift, relu, epsilon, y, variances, out):
 def normalize_parallel(x, scale, shift, relu, epsilon, y, variances, out):
     """As `normalize`, in several threads."""
     for c in numba.prange(len(x)):
-        _normalize_item(c, x, scale, shift, relu, epsilon, y, variances, out)
+        _normalize_item(np.int64(c), x, scale, shift, relu, epsilon, y, variances, out)
 
 
 @compiled
@@ -160,7 +160,7 @@ def normalize_gradient(g, z, relu, scale, y, variances, epsilon, gx, along, tota
 def normalize_gradient_parallel(g, z, relu, scale, y, variances, epsilon, gx, along, totals):
     """As `normalize_gradient`, in several threads."""
     for c in numba.prange(len(g)):
-        _normalize_gradient_item(c, g, z, relu, scale, y, variances, epsilon, gx, along, totals)
+        _normalize_gradient_item(np.int64(c), g, z, relu, scale, y, variances, epsilon, gx, along, totals)
 
 
 def _lines(x: Array, axes: Axes) -> Array | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numba
+import numpy as np
 
 from treadle.kernels import batch_array
 from treadle.kernels.cpu.calls import Array, Calls, batch_last, chosen, eager
@@ -39,7 +40,7 @@ def _pool_serial(x, out, n, size, stride, padding):
 @compiled(parallel=True)
 def _pool_parallel(x, out, n, size, stride, padding):
     for item in numba.prange(out.shape[0] * out.shape[1]):
-        _pool_item(item, x, out, n, size, stride, padding)
+        _pool_item(np.int64(item), x, out, n, size, stride, padding)
 
 
 @compiled
@@ -62,7 +63,9 @@ def _tiled_serial(g, y, x, gx, n, size, stride, padding, mode):
 @compiled(parallel=True)
 def _tiled_parallel(g, y, x, gx, n, size, stride, padding, mode):
     for item in numba.prange(y.shape[0] * y.shape[1]):
-        _gradient_row(item % y.shape[0], item // y.shape[0], g, y, x, gx, n, size, stride, padding, mode)
+        _gradient_row(
+            np.int64(item) % y.shape[0], np.int64(item) // y.shape[0], g, y, x, gx, n, size, stride, padding, mode
+        )
 
 
 @compiled
@@ -81,7 +84,7 @@ def _overlapping_serial(g, y, x, gx, n, size, stride, padding, mode):
 @compiled(parallel=True)
 def _overlapping_parallel(g, y, x, gx, n, size, stride, padding, mode):
     for c in numba.prange(x.shape[0]):
-        _overlapping_item(c, g, y, x, gx, n, size, stride, padding, mode)
+        _overlapping_item(np.int64(c), g, y, x, gx, n, size, stride, padding, mode)
 
 
 def _memory(array: Array) -> Array:

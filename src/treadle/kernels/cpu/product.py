@@ -52,7 +52,7 @@ def _rows(a, b, out):
 @compiled(parallel=True)
 def _rows_parallel(a, b, out):
     for m in numba.prange(len(a)):
-        _row_item(m, a, b, out)
+        _row_item(np.int64(m), a, b, out)
 
 
 @compiled
@@ -90,7 +90,7 @@ def _outer(a, g, out):
 @compiled(parallel=True)
 def _outer_parallel(a, g, out):
     for item in numba.prange((a.shape[1] + LISTED - 1) // LISTED):
-        _outer_item(item, a, g, out)
+        _outer_item(np.int64(item), a, g, out)
 
 
 def _either(sparse: Callable[..., None], rows: Array, a: Array, b: Array, out: Array) -> None:
