@@ -33,26 +33,6 @@ def test_an_interruption_keeps_the_last_complete_step(stop, epochs_done):
     assert run.test()["samples"] == 30
 
 
-# the first call tries the loss on one sample; an epoch has 5 steps and an evaluation
-@pytest.mark.parametrize(("call", "step", "epochs_done"), [(4, 2, 0), (7, 5, 0), (8, 5, 1)])
-def test_an_interruption_within_a_step_or_an_evaluation(call, step, epochs_done):
-    calls, seen = itertools.count(1), {}
-
-    class Stopping(td.losses.CrossEntropy):
-        def __call__(self, outputs, targets):
-            if next(calls) == call:
-                raise KeyboardInterrupt
-            return super().__call__(outputs, targets)
-
-    def on_step(state, steps):
-        seen[state.step] = digest(state.params)
-
-    with pytest.raises(td.Interrupted) as stopped:
-        fit(three_classes(), loss=Stopping(), batch_size=10, epochs=2, on_step=on_step)
-    run = stopped.value.run
-    assert (run.step, len(run.history), digest(run.parameters)) == (step, epochs_done, seen[step])
-
-
 def test_an_interruption_after_an_epoch_keeps_it():
     def on_epoch(run):
         if len(run.history) == 2:

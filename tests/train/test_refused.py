@@ -135,7 +135,7 @@ NORMALIZED = Sequential(Linear(4), BatchNorm(), ReLU(), Linear(3))
         (
             50,
             49,
-            r"the last batch of an epoch has one sample, .* batches of 49: choose another batch_size, such as 48;",
+            r"the last batch of an epoch has one sample, .* of 49: choose another batch_size, such as 48;",
         ),
         (50, 7, r"50 samples come in batches of 7: choose another batch_size, such as 6; layer batch_norm1, BatchNorm"),
         (50, 1, r"every batch has one sample, .* batches of 1: choose another batch_size, such as 2;"),

@@ -42,7 +42,8 @@ def test_threads_do_not_change_a_bit(name):
 
 def test_a_fresh_process_gives_the_same_bits():
     paths = [str(Path(__file__).parent), str(Path(__file__).parent.parent), *sys.path]
-    code = f"import sys; sys.path[:] = {paths!r}; import test_threads as t; print(t.digest(t.trained('lenet', 2).parameters))"
+    run = "import test_threads as t; print(t.digest(t.trained('lenet', 2).parameters))"
+    code = f"import sys; sys.path[:] = {paths!r}; {run}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == digest(trained("lenet", 1).parameters)
 

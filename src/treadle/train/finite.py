@@ -58,6 +58,8 @@ class Finite:
         state.optimizer = following
 
     def _bounded(self, largest: float, state: State) -> bool:
+        if not largest < LARGE:  # nor NaN, which a bound may lose
+            return False
         after = self.optimizer.bounds(self._bounds[0], largest, self._bounds[1])
         if self._known and not (after[0] < LARGE and after[1] < LARGE):
             after = self.optimizer.bounds(_largest(state.vector), largest, _largest(state.optimizer))

@@ -73,31 +73,16 @@ def gather_item(item, x, w, bias, out, blocks, above, rows, runs, n, tile_rows, 
 
 @compiled
 def _gather_serial(x, w, bias, out, rows, runs, n, tile_rows, clip):
-    blocks = (np.int64(0), np.int64(w.shape[0]))
+    blocks, above = (np.int64(0), np.int64(w.shape[0])), np.int64(0)
     for item in range(len(rows) * len(runs)):
-        gather_item(
-            item, x, w, bias, out, (np.int64(0), np.int64(w.shape[0])), np.int64(0), rows, runs, n, tile_rows, clip
-        )
+        gather_item(item, x, w, bias, out, blocks, above, rows, runs, n, tile_rows, clip)
 
 
 @compiled(parallel=True)
 def _gather_parallel(x, w, bias, out, rows, runs, n, tile_rows, clip):
-    blocks = (np.int64(0), np.int64(w.shape[0]))
+    blocks, above = (np.int64(0), np.int64(w.shape[0])), np.int64(0)
     for item in numba.prange(len(rows) * len(runs)):
-        gather_item(
-            np.int64(item),
-            x,
-            w,
-            bias,
-            out,
-            (np.int64(0), np.int64(w.shape[0])),
-            np.int64(0),
-            rows,
-            runs,
-            n,
-            tile_rows,
-            clip,
-        )
+        gather_item(np.int64(item), x, w, bias, out, blocks, above, rows, runs, n, tile_rows, clip)
 
 
 @compiled(reorder=True)
