@@ -190,7 +190,7 @@ def test_a_loss_that_is_not_finite(factor, loss, optimizer):
         (td.optim.SGD(0.1, weight_decay=1e9), 1e-20),
         (td.optim.SGD(1e-30, weight_decay=1e39), 1e-20),  # what is computed on the way overflows
         (td.optim.Momentum(1e30), 1e9),
-        (td.optim.Momentum(9.9e36, momentum=0.9999), 1.0),  # the sum of velocities, in the eighth step
+        (td.optim.Momentum(9.9e36, momentum=0.9999), 0.0),  # of b: the sum of velocities, in the eighth step
         (td.optim.Momentum(1.0, weight_decay=1e8), 1e-20),
         (td.optim.Adam(1e38), 1e-30),
         (td.optim.Adam(1e37, epsilon=1e-30), 1e-24),

@@ -162,12 +162,7 @@ class Recorder:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         function = getattr(self.kernels, name)
-
-        def kernel(*operands: Any, **settings: Any) -> Any:
-            return self.apply(name, function, operands, settings)
-
-        setattr(self, name, kernel)
-        return kernel
+        return lambda *operands, **settings: self.apply(name, function, operands, settings)
 
     def recorded(self, array: Array) -> Recorded:
         """Let one of the inputs travel through what is recorded."""
@@ -188,6 +183,10 @@ class Recorder:
     def result(self, value: Any, place: Array) -> None:
         """Say that a value, recorded or constant, is wanted in an array; None stands for zeros."""
         self._targets.append((value, place))
+
+    def close(self) -> None:
+        """Let go of all arrays now: they and the recorder hold each other."""
+        self.entries, self._targets = [], []
 
     def finish(self) -> list[Call]:
         """Return all calls in order, fused where the kernels can, with the results going to their places."""

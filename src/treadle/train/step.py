@@ -158,8 +158,10 @@ class Gradients:
     def _record(self, shape: _Shape) -> None:
         inputs = [shape.inputs, shape.targets, self.key, *self.places.values()]
         outlines = []
+        recorder = Recorder(kernels.active(), inputs)
         try:
             for _ in range(2):
+                recorder.close()
                 recorder = Recorder(kernels.active(), inputs)
                 with kernels.use(recorder):
                     shape.loss, shape.updates = self._compute(shape, recorder)
@@ -172,6 +174,8 @@ class Gradients:
             self._stay_on_tape(str(error))
         except Exception as error:  # on the tape it may go well, or fail with an error that names the op
             self._stay_on_tape(f"a pass could not be recorded: {error}")
+        finally:
+            recorder.close()
 
     def _replay(self, shape: _Shape) -> bool:
         """Run the calls of a recording; return whether their results hold."""

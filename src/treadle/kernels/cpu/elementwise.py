@@ -201,23 +201,36 @@ def sgd(p, g, lr, weight_decay):
 
 @compiled
 def momentum(p, g, velocity, lr, momentum, weight_decay):
-    """One step of gradient descent with momentum on flat arrays, in place."""
+    """One step of gradient descent with momentum on flat arrays, in place; a velocity that has faded counts as 0."""
     lr, momentum, weight_decay = p.dtype.type(lr), p.dtype.type(momentum), p.dtype.type(weight_decay)
+    faded = np.finfo(p.dtype).tiny * p.dtype.type(2**27)
+    zero = p.dtype.type(0)
     for i in range(len(p)):
-        velocity[i] = momentum * velocity[i] + (g[i] + weight_decay * p[i])
+        before = zero if abs(velocity[i]) < faded else velocity[i]
+        velocity[i] = momentum * before + (g[i] + weight_decay * p[i])
         p[i] -= lr * velocity[i]
 
 
 @compiled
 def adam(p, g, mean, square, rate, root, beta1, beta2, epsilon):
-    """One step of Adam on flat arrays, in place: rate = lr / (1 − β₁ᵗ), root = √(1 − β₂ᵗ)."""
+    """One step of Adam on flat arrays, in place: rate = lr / (1 − β₁ᵗ), root = √(1 − β₂ᵗ).
+
+    Means below 2²⁷ times the smallest normal float, and squares that would be below it, count as 0: the processor
+    takes a hundred times as long for such numbers, and means of inputs that are mostly 0 fade to them.
+    """
     f = p.dtype.type
-    rate, inverse, epsilon = f(rate), f(1 / root), f(epsilon)
+    rate, inverse, epsilon, zero = f(rate), f(1 / root), f(epsilon), f(0)
     keep1, keep2, take1, take2 = f(beta1), f(beta2), f(1 - beta1), f(1 - beta2)
+    tiny = np.finfo(p.dtype).tiny
+    faded, least = tiny * f(2**27), np.sqrt(tiny) * f(2)
     for i in range(len(p)):
-        mean[i] = keep1 * mean[i] + take1 * g[i]
-        square[i] = keep2 * square[i] + take2 * (g[i] * g[i])
-        p[i] -= rate * mean[i] / (np.sqrt(square[i]) * inverse + epsilon)
+        gradient = zero if abs(g[i]) < faded else g[i]
+        large = zero if abs(g[i]) < least else g[i]
+        before = zero if abs(mean[i]) < faded else mean[i]
+        spread = zero if square[i] < f(2) * tiny else square[i]
+        mean[i] = keep1 * before + take1 * gradient
+        square[i] = keep2 * spread + take2 * (large * large)
+        p[i] -= rate * (mean[i] / (np.sqrt(square[i]) * inverse + epsilon))
 
 
 @compiled

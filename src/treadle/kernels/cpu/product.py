@@ -107,6 +107,8 @@ def matmul(a: Array, b: Array, *, out: Array | None = None) -> tuple[Array, Call
     if a.ndim == 2 and b.ndim == 2 and a.dtype == b.dtype and a.dtype.kind == "f" and a.shape[1] == len(b):
         out = np.empty((len(a), b.shape[1]), a.dtype) if out is None else out
         work = a.size * b.shape[1]
+        if a.shape[1] == 1:  # BLAS takes ten times as long for the product of a column and a row
+            return out, [(np.multiply, (a, b, out))]
         if work >= WORTH and b.flags.c_contiguous and out.flags.c_contiguous and b.shape[1] >= 16:
             if a.flags.c_contiguous:
                 return out, [(_either, (chosen(_rows, _rows_parallel, work), a, a, b, out))]
