@@ -49,7 +49,7 @@ def test_advice_runs(cli, digits):
         advice = re.search(r"^next: .+\n  treadle run (.+)$", out, re.M)
         arguments = advice and advice[1].split()
         rungs += 1
-    assert rungs == 3
+    assert rungs == 4
 
 
 def test_json_lines(cli, recipe, tmp_path):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from treadle import kernels
-from treadle.errors import DtypeError, GradientError, ShapeError
+from treadle.errors import DtypeError, GradientError, ShapeError, TreadleError
 
 if TYPE_CHECKING:
     from treadle.tensor import Tensor
@@ -78,6 +78,8 @@ class Primitive:
         try:
             data = self.forward(kernels.active(), *arrays, **settings)
         except (ValueError, IndexError) as error:
+            if isinstance(error, TreadleError):
+                raise  # it names the place already
             shapes = " and ".join(str(np.shape(array)) for array in arrays)
             raise ShapeError(f"{self.name}: shapes {shapes} do not fit: {error}") from error
         result = Value.result_type(np.asarray(data) if isinstance(data, np.generic) else data)

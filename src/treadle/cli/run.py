@@ -37,7 +37,7 @@ def run(
     network = chosen.build_network(sets.train.classes, sets.train.shape)
     table = summary(network, sets, batch_size=chosen.data.batch_size, optimizer=chosen.build_optimizer())
     report.start(chosen, sets, table)
-    if kernels.compiles():
+    if sys.stderr.isatty() and kernels.compiles():
         print("compiling the kernels for this machine: once, some 10 to 20 seconds", file=sys.stderr, flush=True)
     name = chosen.network.preset or "layers"
     folder = create(runs, name)

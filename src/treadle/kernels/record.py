@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -117,13 +117,18 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
     def __len__(self) -> int:
         return len(self.array)
 
+    def astype(self, dtype: Any) -> Any:
+        """The same numbers in another type."""
+        return self.recorder.apply("astype", np.ndarray.astype, (self, np.dtype(dtype)), {})
+
     def __getitem__(self, index: Any) -> Any:
         return self.recorder.apply("getitem", operator.getitem, (self, index), {})
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **settings: Any) -> Any:
-        if method != "__call__" or settings:
+        if method != "__call__" or settings or ufunc.nout > 1:
             raise NotRecordable(f"np.{ufunc.__name__}.{method}")
-        return self.recorder.apply(ufunc.__name__, ufunc, inputs, {})
+        function = self.recorder.kernels.add if ufunc is np.add else ufunc  # gradients that meet are large
+        return self.recorder.apply(ufunc.__name__, function, inputs, {})
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
         raise NotRecordable("a function of NumPy")
@@ -174,6 +179,8 @@ class Recorder:
         """Compute, and keep what was done."""
         if any(isinstance(value, Recorded) for value in settings.values()):
             raise NotRecordable(f"an array given to {name} as a setting")
+        if name in ("getitem", "scatter_add") and any(map(_is_mask, flat((operands[1],)))):
+            raise NotRecordable("a mask as index")
         if not any(isinstance(part, Recorded) for o in operands for part in (o if isinstance(o, tuple) else (o,))):
             return function(*operands, **settings)  # of constants: itself one
         self.outline.append((name, [_mark(o) for o in operands], repr(settings)))
@@ -191,19 +198,35 @@ class Recorder:
     def finish(self) -> list[Call]:
         """Return all calls in order, fused where the kernels can, with the results going to their places."""
         entries = list(self.entries)
-        last: list[Call] = []
+        moved: dict[int, Array] = {}
         for value, place in self._targets:
             if value is None:
-                last.append((place.fill, (0,)))
+                entries.append(Entry("result", place.fill, (), {}, place, [(place.fill, (0,))]))
                 continue
             plain = _plain(value)
             makers = [number for number, entry in enumerate(entries) if entry.out is plain and entry.calls]
-            if makers and sum(plain is other for entry in entries for other in entry.operands) == 0:
+            used = any(plain is other for entry in entries for other in flat(entry.operands))
+            if makers and not used and plain.strides == place.strides:  # kernels rely on the order in memory
                 entries[makers[0]] = entries[makers[0]].into(place)
+                moved[id(plain)] = place
             else:
-                last.append((np.copyto, (place, plain)))
+                plain = moved.get(id(plain), plain)  # an entry, so that what is wanted has one more user
+                entries.append(Entry("result", np.copyto, (plain,), {}, place, [(np.copyto, (place, plain))]))
         fused = getattr(self.kernels, "fuse", list)(entries)
-        return [call for entry in fused for call in entry.calls] + last
+        return [call for entry in fused for call in entry.calls]
+
+
+def flat(operands: tuple[Any, ...]) -> Iterator[Any]:
+    """Yield the operands, and in place of tuples what is in them."""
+    for operand in operands:
+        if isinstance(operand, tuple):
+            yield from flat(operand)
+        else:
+            yield operand
+
+
+def _is_mask(index: Any) -> bool:
+    return isinstance(index, Recorded) and index.dtype == bool
 
 
 def _plain(operand: Any) -> Any:

@@ -71,8 +71,8 @@ class Gradients:
     pure functions of arrays, and training stays on the tape; `why_not` then says why.
 
     What no comparison of the first batches shows remains unseen: a module or loss that computes something else from a
-    later batch on, because an attribute of Python's was set or a call counted. Such an attribute belongs into an
-    array: changes in the place of an array that the computation reads take effect.
+    later batch on, because an attribute was set or a call counted. Changes in the place of an array take effect where
+    parameters or inputs meet it in an op; what is computed from such an array alone is computed once.
 
     Args:
         network, loss: pure functions of parameters and batch.

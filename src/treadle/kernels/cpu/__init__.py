@@ -18,6 +18,7 @@ from treadle.kernels.cpu.compile import compiles
 from treadle.kernels.cpu.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 from treadle.kernels.cpu.elementwise import (
     adam,
+    add,
     cross_entropy,
     cross_entropy_gradient,
     largest,
@@ -36,6 +37,7 @@ from treadle.kernels.cpu.threads import with_threads
 
 __all__ = [
     "adam",
+    "add",
     "compiles",
     "conv2d",
     "conv2d_input_gradient",

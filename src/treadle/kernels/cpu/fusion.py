@@ -16,7 +16,7 @@ from treadle.kernels.cpu.normalization import (
     normalize_gradient_parallel,
     normalize_parallel,
 )
-from treadle.kernels.record import Entry
+from treadle.kernels.record import Entry, flat
 
 
 def fuse(entries: list[Entry]) -> list[Entry]:
@@ -186,4 +186,4 @@ def _planes(array: Array) -> Array:
 
 
 def _users(entries: list[Entry], array: Array) -> list[Entry]:
-    return [entry for entry in entries if any(operand is array for operand in entry.operands)]
+    return [entry for entry in entries if any(operand is array for operand in flat(entry.operands))]

@@ -47,9 +47,11 @@ def _standardize_line(x, epsilon, out):
 
 @compiled
 def _standardize_with(x, first, mean, variance, epsilon, out):
-    inverse = 1 / np.sqrt(variance + epsilon)
+    # near the first value floats of their own width lose nothing that they had
+    f = x.dtype.type
+    first, mean, inverse = f(first), f(mean), f(1 / np.sqrt(variance + epsilon))
     for i in range(len(x)):
-        out[i] = ((np.float64(x[i]) - first) - mean) * inverse
+        out[i] = ((x[i] - first) - mean) * inverse
 
 
 @compiled
@@ -72,10 +74,11 @@ def _gradient_line(g, y, x, epsilon, out):
 
 @compiled
 def _gradient_with(g, y, variance, epsilon, out):
-    inverse = 1 / np.sqrt(variance + epsilon)
     mean, along = _gradient_means(g, y)
+    f = g.dtype.type
+    mean, along, inverse = f(mean), f(along), f(1 / np.sqrt(variance + epsilon))
     for i in range(len(g)):
-        out[i] = (np.float64(g[i]) - mean - np.float64(y[i]) * along) * inverse
+        out[i] = ((g[i] - mean) - y[i] * along) * inverse
 
 
 @compiled
@@ -169,7 +172,7 @@ def _lines(x: Array, axes: Axes) -> Array | None:
         return None
     if x.ndim == 4 and axes == (0, 2, 3) and is_batch_last(x):
         return x.transpose(1, 2, 3, 0).reshape(x.shape[1], -1)
-    if axes == tuple(range(1, x.ndim)) and x.flags.c_contiguous:
+    if x.ndim and axes == tuple(range(1, x.ndim)) and x.flags.c_contiguous:
         return x.reshape(len(x), -1)
     if x.ndim == 2 and axes == (0,) and x.flags.f_contiguous:
         return x.T
