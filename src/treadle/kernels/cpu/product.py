@@ -16,6 +16,7 @@ from treadle.kernels.cpu.emit import SHAPES, VECTOR_BYTES
 from treadle.kernels.cpu.tiles_sparse import LISTED, SPARSE, any_nonzero, listed, sparse_row
 
 DENSE_FROM = 0.35  # share of numbers that are not 0, from which on the dense product is faster
+SPARSE_WORK = 0.2  # of the dense work that is left, about, where zeros are left out
 WORTH = 1e6  # multiply-adds, below which counting zeros is not worth it
 MOST = SPARSE[1]
 MOST_LISTED = SHAPES[LISTED]
@@ -111,8 +112,8 @@ def matmul(a: Array, b: Array, *, out: Array | None = None) -> tuple[Array, Call
             return out, [(np.multiply, (a, b, out))]
         if work >= WORTH and b.flags.c_contiguous and out.flags.c_contiguous and b.shape[1] >= 16:
             if a.flags.c_contiguous:
-                return out, [(_either, (chosen(_rows, _rows_parallel, work), a, a, b, out))]
+                return out, [(_either, (chosen(_rows, _rows_parallel, SPARSE_WORK * work), a, a, b, out))]
             if a.flags.f_contiguous:
-                return out, [(_either, (chosen(_outer, _outer_parallel, work), a.T, a, b, out))]
+                return out, [(_either, (chosen(_outer, _outer_parallel, SPARSE_WORK * work), a.T, a, b, out))]
     out = np.asarray(np.matmul(a, b)) if out is None else out  # a number, for two vectors
     return out, [(np.matmul, (a, b, out))]
