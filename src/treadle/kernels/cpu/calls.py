@@ -46,9 +46,19 @@ def in_memory_order(*arrays: Array) -> list[Array] | None:
     return None
 
 
+def memory(array: Array) -> Array:
+    """View (N, C, H, W) as (C, H, W, N), the order in which batch-last memory has it."""
+    return array.transpose(1, 2, 3, 0)
+
+
+def planes(array: Array) -> Array:
+    """View (N, C, H, W) in batch-last memory as (C, H, W·N)."""
+    return memory(array).reshape(*array.shape[1:3], array.shape[3] * array.shape[0])
+
+
 def is_batch_last(array: Array) -> bool:
     """Whether the memory of (N, C, H, W) is (C, H, W, N) without gaps."""
-    return array.transpose(1, 2, 3, 0).flags.c_contiguous
+    return memory(array).flags.c_contiguous
 
 
 def batch_last(array: Array, calls: Calls) -> Array:
@@ -65,11 +75,11 @@ def chosen(serial: Any, parallel: Any, operations: float) -> Any:
     return parallel if numba.get_num_threads() > 1 and operations > PARALLEL_FROM else serial
 
 
-def copied_by(calls: Calls, array: Array, order: str) -> Array:
-    """Return a copy in another memory order, "C" or "F", which the calls fill; the array itself if it lies so."""
-    if array.flags.f_contiguous if order == "F" else array.flags.c_contiguous:
+def by_columns(array: Array, calls: Calls) -> Array:
+    """Return the array itself if it lies column by column, or a copy that does, which the calls fill."""
+    if array.flags.f_contiguous:
         return array
-    out = np.empty_like(array, order=order)  # type: ignore[call-overload]
+    out = np.empty_like(array, order="F")
     calls.append((np.copyto, (out, array)))
     return out
 

@@ -17,7 +17,7 @@ import numba
 import numpy as np
 
 from treadle.kernels import batch_array
-from treadle.kernels.cpu.calls import Array, Calls, batch_last, chosen, eager
+from treadle.kernels.cpu.calls import Array, Calls, batch_last, chosen, eager, planes
 from treadle.kernels.cpu.compile import compiled
 from treadle.kernels.cpu.emit import SHAPES, TAPS, VECTOR_BYTES, rows_for
 from treadle.kernels.cpu.tiles import correlate, gather, pack
@@ -206,12 +206,6 @@ def _runs(outputs: int, inputs: int, n: int, size: int, stride: int, padding: in
     return np.array(pieces, np.int64).reshape(-1, 7)
 
 
-def _planes(array: Array) -> Array:
-    """(N, C, H, W) in batch-last memory as (C, H, W·N)."""
-    n, c, h, w = array.shape
-    return array.transpose(1, 2, 3, 0).reshape(c, h, w * n)
-
-
 def _packed(w: Array, calls: Calls) -> Array:
     """Weights (O, C, KH, KW) so that those of a tile lie side by side."""
     rows = rows_for(w.shape[0], SHAPES)
@@ -263,7 +257,7 @@ def conv2d(
     bias = _padded(b, w.shape[0], x.dtype, calls)
     function = chosen(_gather_serial, _gather_parallel, out.size * w[0].size)
     per_group = w.shape[0] // groups
-    parts = zip(_groups(_planes(x), groups), _groups(w, groups), _groups(_planes(out), groups), strict=True)
+    parts = zip(_groups(planes(x), groups), _groups(w, groups), _groups(planes(out), groups), strict=True)
     for number, (xs, ws, os) in enumerate(parts):
         packed = _packed(ws, calls)
         calls.append((function, (xs, packed, bias[number * per_group :], os, rows, runs, n, packed.shape[4], relu)))
@@ -295,7 +289,7 @@ def conv2d_input_gradient(
     runs = _runs(ow, width, n, w.shape[3], stride[1], padding[1], dilation[1], True)
     zero = np.zeros(shape[1] + 16, g.dtype)
     function = chosen(_gather_serial, _gather_parallel, g.size * w[0].size)
-    parts = zip(_groups(_planes(g), groups), _groups(w, groups), _groups(_planes(out), groups), strict=True)
+    parts = zip(_groups(planes(g), groups), _groups(w, groups), _groups(planes(out), groups), strict=True)
     for gs, ws, os in parts:
         packed = _packed(ws.transpose(1, 0, 2, 3), calls)
         calls.append((function, (gs, packed, zero, os, rows, runs, n, packed.shape[4], False)))
@@ -323,7 +317,7 @@ def conv2d_weight_gradient(
     g, x = batch_last(g, calls), batch_last(x, calls)
     runs = _runs(g.shape[3], x.shape[3], len(x), shape[3], stride[1], padding[1], dilation[1], False)
     function = chosen(_correlate_serial, _correlate_parallel, g.size * out[0].size)
-    parts = zip(_groups(_planes(g), groups), _groups(_planes(x), groups), _groups(out, groups), strict=True)
+    parts = zip(_groups(planes(g), groups), _groups(planes(x), groups), _groups(out, groups), strict=True)
     for gs, xs, os in parts:
         tile = rows_for(len(os), {r: t for r, t in TAPS.items() if r <= len(os)})
         group = max(1, SUM_BYTES // (shape[2] * shape[3] * tile * VECTOR_BYTES))

@@ -10,7 +10,17 @@ import numba
 import numpy as np
 
 from treadle.kernels import reference
-from treadle.kernels.cpu.calls import Array, Calls, chosen, eager, fill_with, in_memory_order, is_batch_last
+from treadle.kernels.cpu.calls import (
+    Array,
+    Calls,
+    chosen,
+    eager,
+    fill_with,
+    in_memory_order,
+    is_batch_last,
+    memory,
+    planes,
+)
 from treadle.kernels.cpu.compile import compiled
 
 Axes = tuple[int, ...]
@@ -140,10 +150,9 @@ def sum(x: Array, *, axis: Axes, keepdims: bool = False, out: Array | None = Non
     if floating and len(axis) == x.ndim and (x.flags.c_contiguous or x.flags.f_contiguous):
         return out, [(_sum_all, (x.ravel(order="K"), target))]
     if floating and x.ndim == 4 and axis == (0, 2, 3) and is_batch_last(x):
-        planes = x.transpose(1, 2, 3, 0).reshape(x.shape[1], x.shape[2], -1)
-        totals = np.empty(planes.shape[:2], np.float64)
+        totals = np.empty(x.shape[1:3], np.float64)
         function = chosen(_total_rows, _total_rows_parallel, 8 * x.size)
-        return out, [(function, (planes, totals)), (_sum_totals, (totals, target))]
+        return out, [(function, (planes(x), totals)), (_sum_totals, (totals, target))]
     if floating and x.ndim == 2 and axis == (0,) and x.flags.c_contiguous:
         return out, [(_sum_columns, (x, target))]
     if floating and x.ndim == 2 and axis == (0,) and x.flags.f_contiguous:
@@ -279,6 +288,6 @@ def take_scaled(samples: Array, indices: Array, offset: Any, factor: Any, out: A
     if out.flags.c_contiguous and samples.flags.c_contiguous:
         _take_scaled(flat, indices, offset, factor, out.reshape(len(out), -1))
     elif out.ndim == 4 and is_batch_last(out) and samples.flags.c_contiguous:
-        _take_scaled_batch_last(flat, indices, offset, factor, out.transpose(1, 2, 3, 0).reshape(-1, len(out)))
+        _take_scaled_batch_last(flat, indices, offset, factor, memory(out).reshape(-1, len(out)))
     else:
         reference.take_scaled(samples, indices, offset, factor, out)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from treadle.kernels.cpu.calls import Array, Call, chosen
+from treadle.kernels.cpu.calls import Array, Call, chosen, memory
 from treadle.kernels.cpu.compile import compiled
 from treadle.kernels.cpu.convolution import gather_item
 from treadle.kernels.cpu.elementwise import total
@@ -90,8 +90,7 @@ def convolve_pool(gathered: tuple[object, ...], out: Array, places: Array, size:
     height = out.shape[2]
     parts = 2 if w.shape[0] % 2 == 0 and (height < 8 or height % 2) else 1  # as many pieces of work for two threads
     function = chosen(_convolve, _convolve_parallel, made.size * w[0].size)
-    memory = out.transpose(1, 2, 3, 0)
-    return function, (height * parts, parts, x, w, bias, rows, runs, n, tile_rows, clip, memory, places, size)
+    return function, (height * parts, parts, x, w, bias, rows, runs, n, tile_rows, clip, memory(out), places, size)
 
 
 def scatter(g: Array, places: Array, gx: Array, totals: Array, size: Pair) -> Call:
@@ -100,4 +99,4 @@ def scatter(g: Array, places: Array, gx: Array, totals: Array, size: Pair) -> Ca
     `totals` (O, H) gets the sums of the rows, which the gradient of a bias needs, while they are in the cache.
     """
     function = chosen(_scatter, _scatter_parallel, 32 * gx.size)
-    return function, (g.transpose(1, 2, 3, 0), places, gx.transpose(1, 2, 3, 0), totals, len(g), size)
+    return function, (memory(g), places, memory(gx), totals, len(g), size)

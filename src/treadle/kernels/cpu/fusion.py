@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from treadle.kernels.cpu.calls import Array, Calls, batch_last, chosen, is_batch_last
+from treadle.kernels.cpu.calls import Array, Calls, batch_last, chosen, is_batch_last, planes
 from treadle.kernels.cpu.fused import convolve_pool, scatter
 from treadle.kernels.cpu.normalization import (
     normalize,
@@ -133,27 +133,27 @@ def _with_normalization(entries: list[Entry]) -> list[Entry]:
         )
         relu = relu and len(_users(entries, g)) == 3
         variances, rows = np.empty(x.shape[1], np.float64), np.empty((2, *x.shape[1:3]), np.float64)
-        planes = [
-            _planes(a) for a in (x, y, last.out, mask.operands[0] if relu and mask is not None else g, backward.out)
+        views = [
+            planes(a) for a in (x, y, last.out, mask.operands[0] if relu and mask is not None else g, backward.out)
         ]
         forward = chosen(normalize, normalize_parallel, 64 * x.size)
         call = (
             forward,
             (
-                planes[0],
+                views[0],
                 scale.reshape(-1),
                 shift.reshape(-1),
                 last is rectified,
                 epsilon,
-                planes[1],
+                views[1],
                 variances,
-                planes[2],
+                views[2],
             ),
         )
         gradient = chosen(normalize_gradient, normalize_gradient_parallel, 64 * x.size)
         back = (
             gradient,
-            (planes[3], planes[2], relu, scale.reshape(-1), planes[1], variances, epsilon, planes[4], *rows),
+            (views[3], views[2], relu, scale.reshape(-1), views[1], variances, epsilon, views[4], *rows),
         )
         for entry in (first, scaled, added, given, along, mask if relu else None):
             if entry is not None:
@@ -179,10 +179,6 @@ def _with_normalization(entries: list[Entry]) -> list[Entry]:
 
 def _place(entries: list[Entry], entry: Entry) -> int:
     return next(number for number, other in enumerate(entries) if other is entry)
-
-
-def _planes(array: Array) -> Array:
-    return array.transpose(1, 2, 3, 0).reshape(*array.shape[1:3], -1)
 
 
 def _users(entries: list[Entry], array: Array) -> list[Entry]:

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 
 from treadle.kernels import reference
-from treadle.kernels.cpu.calls import Array, Calls, chosen, copied_by, eager, fill_with, is_batch_last
+from treadle.kernels.cpu.calls import Array, Calls, by_columns, chosen, eager, fill_with, is_batch_last, memory
 from treadle.kernels.cpu.compile import compiled
 from treadle.kernels.cpu.elementwise import total
 
@@ -171,7 +171,7 @@ def _lines(x: Array, axes: Axes) -> Array | None:
     if x.dtype.kind != "f" or not x.size:
         return None
     if x.ndim == 4 and axes == (0, 2, 3) and is_batch_last(x):
-        return x.transpose(1, 2, 3, 0).reshape(x.shape[1], -1)
+        return memory(x).reshape(x.shape[1], -1)
     if x.ndim and axes == tuple(range(1, x.ndim)) and x.flags.c_contiguous:
         return x.reshape(len(x), -1)
     if x.ndim == 2 and axes == (0,) and x.flags.f_contiguous:
@@ -185,7 +185,7 @@ def standardize(x: Array, *, axes: Axes, epsilon: float, out: Array | None = Non
     calls: Calls = []
     out = np.empty_like(x) if out is None else out
     if x.ndim == 2 and axes == (0,):  # few numbers: features are copied to lines and back
-        x = copied_by(calls, x, "F")
+        x = by_columns(x, calls)
     made = np.empty_like(x) if x.strides != out.strides else out
     lines, results = _lines(x, axes), _lines(made, axes)
     if lines is None or results is None:
@@ -204,7 +204,7 @@ def standardize_gradient(
     calls: Calls = []
     out = np.empty_like(x) if out is None else out
     if x.ndim == 2 and axes == (0,):
-        x = copied_by(calls, x, "F")
+        x = by_columns(x, calls)
     if _lines(x, axes) is None:
         return out, [(fill_with, (out, partial(reference.standardize_gradient, axes=axes, epsilon=epsilon), g, y, x))]
     like = [array if array.strides == x.strides else np.empty_like(x) for array in (g, y, out)]

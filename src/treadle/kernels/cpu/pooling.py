@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 from treadle.kernels import batch_array
-from treadle.kernels.cpu.calls import Array, Calls, batch_last, chosen, eager
+from treadle.kernels.cpu.calls import Array, Calls, batch_last, chosen, eager, memory
 from treadle.kernels.cpu.compile import compiled
 from treadle.kernels.cpu.tiles_pooling import pool_max, pool_max_gradient
 
@@ -87,10 +87,6 @@ def _overlapping_parallel(g, y, x, gx, n, size, stride, padding, mode):
         _overlapping_item(np.int64(c), g, y, x, gx, n, size, stride, padding, mode)
 
 
-def _memory(array: Array) -> Array:
-    return array.transpose(1, 2, 3, 0)
-
-
 @eager
 def max_pool2d(x: Array, *, size: Pair, stride: Pair, padding: Pair, out: Array | None = None) -> tuple[Array, Calls]:
     """Largest value of each window, as in `reference.max_pool2d`."""
@@ -103,7 +99,7 @@ def max_pool2d(x: Array, *, size: Pair, stride: Pair, padding: Pair, out: Array 
     out = batch_array((n, c, *places), x.dtype) if out is None else out
     if out.size:
         function = chosen(_pool_serial, _pool_parallel, 16 * x.size)
-        calls.append((function, (_memory(x), _memory(out), n, size, stride, padding)))
+        calls.append((function, (memory(x), memory(out), n, size, stride, padding)))
     return out, calls
 
 
@@ -130,5 +126,5 @@ def max_pool2d_gradient(
     forms = (_tiled_serial, _tiled_parallel) if tiled else (_overlapping_serial, _overlapping_parallel)
     function = chosen(*forms, 32 * x.size)
     mode = (0 if tiled else 1) + (2 if relu else 0)
-    calls.append((function, (*map(_memory, (g, y, x, out)), len(x), size, stride, padding, mode)))
+    calls.append((function, (*map(memory, (g, y, x, out)), len(x), size, stride, padding, mode)))
     return out, calls

@@ -115,5 +115,7 @@ def matmul(a: Array, b: Array, *, out: Array | None = None) -> tuple[Array, Call
                 return out, [(_either, (chosen(_rows, _rows_parallel, SPARSE_WORK * work), a, a, b, out))]
             if a.flags.f_contiguous:
                 return out, [(_either, (chosen(_outer, _outer_parallel, SPARSE_WORK * work), a.T, a, b, out))]
-    out = np.asarray(np.matmul(a, b)) if out is None else out  # a number, for two vectors
+    if out is None:
+        rows, columns = a.shape[-2:-1], b.shape[-1:] if b.ndim > 1 else ()
+        out = np.empty((*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), *rows, *columns), np.result_type(a, b))
     return out, [(np.matmul, (a, b, out))]
