@@ -17,7 +17,8 @@ import numba
 import numpy as np
 
 from treadle.kernels import batch_array
-from treadle.kernels.cpu.calls import Array, Calls, batch_last, chosen, eager, planes
+from treadle.kernels.cpu import winograd
+from treadle.kernels.cpu.calls import Array, Calls, batch_last, chosen, eager, memory, planes
 from treadle.kernels.cpu.compile import compiled
 from treadle.kernels.cpu.emit import SHAPES, TAPS, VECTOR_BYTES, rows_for
 from treadle.kernels.cpu.tiles import correlate, gather, pack
@@ -252,11 +253,16 @@ def conv2d(
     out = batch_array((n, w.shape[0], oh, ow), x.dtype) if out is None else out
     if not out.size:
         return out, calls
+    bias = _padded(b, w.shape[0], x.dtype, calls)
+    per_group = w.shape[0] // groups
+    if winograd.fits(n, w.shape[1], per_group, (kh, kw), stride, padding, dilation, x.itemsize):
+        parts = zip(_groups(memory(x), groups), _groups(w, groups), _groups(memory(out), groups), strict=True)
+        for number, (xs, ws, os) in enumerate(parts):
+            winograd.plan(xs, ws, bias[number * per_group :], os, padding, relu, calls)
+        return out, calls
     rows = _outputs(oh, height, kh, stride[0], padding[0], dilation[0])
     runs = _runs(ow, width, n, kw, stride[1], padding[1], dilation[1], False)
-    bias = _padded(b, w.shape[0], x.dtype, calls)
     function = chosen(_gather_serial, _gather_parallel, out.size * w[0].size)
-    per_group = w.shape[0] // groups
     parts = zip(_groups(planes(x), groups), _groups(w, groups), _groups(planes(out), groups), strict=True)
     for number, (xs, ws, os) in enumerate(parts):
         packed = _packed(ws, calls)
@@ -285,9 +291,16 @@ def conv2d_input_gradient(
     g = batch_last(g, calls)
     n, _, height, width = shape
     _, _, oh, ow = g.shape
-    rows = _inputs(oh, height, w.shape[2], stride[0], padding[0], dilation[0])
-    runs = _runs(ow, width, n, w.shape[3], stride[1], padding[1], dilation[1], True)
     zero = np.zeros(shape[1] + 16, g.dtype)
+    size = w.shape[2:]
+    if winograd.fits(n, w.shape[1], len(w) // groups, size, stride, padding, dilation, g.itemsize):
+        around = (size[0] - 1 - padding[0], size[1] - 1 - padding[1])
+        parts = zip(_groups(memory(g), groups), _groups(w, groups), _groups(memory(out), groups), strict=True)
+        for gs, ws, os in parts:
+            winograd.plan(gs, ws.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1], zero, os, around, False, calls)
+        return out, calls
+    rows = _inputs(oh, height, size[0], stride[0], padding[0], dilation[0])
+    runs = _runs(ow, width, n, size[1], stride[1], padding[1], dilation[1], True)
     function = chosen(_gather_serial, _gather_parallel, g.size * w[0].size)
     parts = zip(_groups(planes(g), groups), _groups(w, groups), _groups(planes(out), groups), strict=True)
     for gs, ws, os in parts:
@@ -315,6 +328,11 @@ def conv2d_weight_gradient(
         calls.append((out.fill, (0,)))
         return out, calls
     g, x = batch_last(g, calls), batch_last(x, calls)
+    if winograd.fits(len(x), shape[1], shape[0] // groups, shape[2:], stride, padding, dilation, g.itemsize):
+        parts = zip(_groups(memory(x), groups), _groups(memory(g), groups), _groups(out, groups), strict=True)
+        for xs, gs, os in parts:
+            winograd.plan_weight_gradient(xs, gs, os, padding, calls)
+        return out, calls
     runs = _runs(g.shape[3], x.shape[3], len(x), shape[3], stride[1], padding[1], dilation[1], False)
     function = chosen(_correlate_serial, _correlate_parallel, g.size * out[0].size)
     parts = zip(_groups(planes(g), groups), _groups(planes(x), groups), _groups(out, groups), strict=True)

@@ -78,6 +78,10 @@ class Emitter:
             first, undefined, ir.Constant(ir.VectorType(I32, self.width), [0] * self.width)
         )
 
+    def constant(self, value: float) -> Any:
+        """Put a number in all lanes."""
+        return ir.Constant(self.vector, [value] * self.width)
+
     def mask(self, lanes: Any) -> Any:
         """Make a mask of the first lanes."""
         numbers = ir.Constant(ir.VectorType(I64, self.width), list(range(self.width)))
