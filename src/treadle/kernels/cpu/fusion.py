@@ -67,7 +67,9 @@ def _with_pooling(entries: list[Entry]) -> list[Entry]:
         ):
             continue
         places = np.empty((*pool.out.shape[1:], len(pool.out)), np.uint8)
-        call = convolve_pool(first.calls[-1][1], pool.out, places, size)
+        call = convolve_pool(first.calls[-1], pool.out, places, size)
+        if call is None:
+            continue
         fused[makers[0]] = None
         fused[place] = Entry(
             "conv2d_max_pool2d", first.function, first.operands, {}, pool.out, [*first.calls[:-1], call]

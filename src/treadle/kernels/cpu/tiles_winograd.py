@@ -98,13 +98,37 @@ def _transformed(e: Emitter, matrix: Matrix, values: list[Any]) -> list[Any]:
     return results
 
 
-def _sandwich(e: Emitter, left: Matrix, right: Matrix, load: Callable[[int, int], Any]) -> list[list[Any]]:
-    """Emit left @ X @ rightᵀ for the tile X of vectors that `load(row, column)` emits."""
-    columns = []
-    for j in range(len(right[0])):
-        used = [any(row[i] for row in left) for i in range(len(left[0]))]
-        columns.append(_transformed(e, left, [load(i, j) if used[i] else None for i in range(len(used))]))
-    return [_transformed(e, right, [column[row] for column in columns]) for row in range(len(left))]
+def _sandwich(
+    e: Emitter,
+    left: Matrix,
+    right: Matrix,
+    scratch: Any,
+    load: Callable[[int, Any], Any],
+    store: Callable[[Any, int, Any], None],
+) -> None:
+    """Emit left @ X @ rightᵀ for a tile X of vectors: `load(row, column)` emits one, `store(row, column, value)` takes one.
+
+    The columns of left @ X wait at the address `scratch`, for there are more of them than registers; loops keep the
+    compiler from putting them on the stack, where vectors cross lines of the cache.
+    """
+    n = len(right[0])
+    used = [any(row[i] for row in left) for i in range(len(left[0]))]
+
+    def column(j: Any) -> list[Any]:
+        return _transformed(e, left, [load(i, j) if used[i] else None for i in range(len(used))])
+
+    if len(left) == 1:
+        for q, value in enumerate(_transformed(e, right, [column(I64(j))[0] for j in range(n)])):
+            store(I64(0), q, value)
+        return
+    with cgutils.for_range(e.builder, I64(n)) as loop:
+        for p, value in enumerate(column(loop.index)):
+            e.store(value, e.at(scratch, (I64(p * n), I64(VECTOR_BYTES)), (loop.index, I64(VECTOR_BYTES))))
+    with cgutils.for_range(e.builder, I64(len(left))) as loop:
+        row = e.at(scratch, (loop.index, I64(n * VECTOR_BYTES)))
+        values = [e.load(e.builder.add(row, I64(j * VECTOR_BYTES))) for j in range(n)]
+        for q, value in enumerate(_transformed(e, right, values)):
+            store(loop.index, q, value)
 
 
 def _transposed(matrix: Matrix) -> Matrix:
@@ -115,14 +139,14 @@ def _into(left: list[Matrix], right: Matrix) -> Any:
     """Make an intrinsic that takes tiles into the domain: out[p, q, lane] = (left[which] @ X[lane] @ rightᵀ)[p, q].
 
     places: address of a table of the addresses of X's elements in rows. In out a number p, q follows the last after
-    `stride` elements, and a vector the last after `step`; lanes behind the last get 0.
+    `stride` elements, and a vector the last after `step`; lanes behind the last get 0. scratch: room for n² vectors.
     """
 
     @intrinsic
-    def into(context, like, which, places, out, stride, step, lanes):
+    def into(context, like, which, places, out, stride, step, lanes, scratch):
         def generate(context, builder, signature, args):
             e = Emitter(builder, signature.args[0].dtype)
-            (_, which, places, out, stride, step, lanes) = args
+            (_, which, places, out, stride, step, lanes, scratch) = args
             stride, step = e.bytes(stride), e.bytes(step)
             done = builder.append_basic_block("done")
             switch = builder.switch(which, done)
@@ -132,22 +156,24 @@ def _into(left: list[Matrix], right: Matrix) -> Any:
                 builder.position_at_end(block)
 
                 def tile(offset: Any, mask: Any, matrix: Matrix = matrix) -> None:
-                    def load(i: int, j: int) -> Any:
-                        entry = builder.add(places, I64(8 * (i * len(right[0]) + j)))
+                    def load(i: int, j: Any) -> Any:
+                        entry = e.at(places, (j, I64(8)), (I64(i * len(right[0])), I64(8)))
                         address = builder.load(builder.inttoptr(entry, I64.as_pointer()))
                         return e.load(builder.add(address, offset), mask)
 
+                    def store(p: Any, q: int, value: Any) -> None:
+                        e.store(value, e.at(target, (p, row), (I64(q), stride)))
+
                     target = e.at(out, (builder.sdiv(offset, I64(VECTOR_BYTES)), step))
-                    for p, row in enumerate(_sandwich(e, matrix, right, load)):
-                        for q, value in enumerate(row):
-                            e.store(value, e.at(target, (I64(p * len(right) + q), stride)))
+                    row = builder.mul(stride, I64(len(right)))
+                    _sandwich(e, matrix, right, scratch, load, store)
 
                 e.over(lanes, tile)
                 builder.branch(done)
             builder.position_at_end(done)
             return context.get_dummy_value()
 
-        return types.void(like, *[types.int64] * 6), generate
+        return types.void(like, *[types.int64] * 7), generate
 
     return into
 
@@ -160,31 +186,37 @@ def _out_of(matrix: Matrix) -> Any:
     """
 
     @intrinsic
-    def out_of(context, like, x, stride, places, bias, clips, lanes):
+    def out_of(context, like, x, stride, places, bias, clips, lanes, scratch):
         def generate(context, builder, signature, args):
             e = Emitter(builder, signature.args[0].dtype)
-            (_, x, stride, places, bias, clips, lanes) = args
+            (_, x, stride, places, bias, clips, lanes, scratch) = args
             stride = e.bytes(stride)
             added = e.broadcast(bias)
             # the smallest number that a result may be: 0, or none
             least = builder.select(e.flag(builder.icmp_signed("!=", clips, I64(0))), e.zero, e.constant(-np.inf))
             n = len(matrix[0])
 
+            row = builder.mul(stride, I64(n))
+
             def tile(offset: Any, mask: Any) -> None:
                 here = builder.add(x, offset)
-                results = _sandwich(e, matrix, matrix, lambda i, j: e.load(e.at(here, (I64(i * n + j), stride))))
-                for p, row in enumerate(results):
-                    for q, value in enumerate(row):
-                        entry = builder.add(places, I64(8 * (p * len(matrix) + q)))
-                        address = builder.load(builder.inttoptr(entry, I64.as_pointer()))
-                        summed = builder.fadd(value, added)
-                        clipped = builder.select(builder.fcmp_ordered("<", summed, least), least, summed)
-                        e.store(clipped, builder.add(address, offset), mask)
+
+                def load(i: int, j: Any) -> Any:
+                    return e.load(e.at(here, (I64(i), row), (j, stride)))
+
+                def store(p: Any, q: int, value: Any) -> None:
+                    entry = e.at(places, (p, I64(8 * len(matrix))), (I64(q), I64(8)))
+                    address = builder.load(builder.inttoptr(entry, I64.as_pointer()))
+                    summed = builder.fadd(value, added)
+                    clipped = builder.select(builder.fcmp_ordered("<", summed, least), least, summed)
+                    e.store(clipped, builder.add(address, offset), mask)
+
+                _sandwich(e, matrix, matrix, scratch, load, store)
 
             e.over(lanes, tile)
             return context.get_dummy_value()
 
-        return types.void(like, *[types.int64] * 6), generate
+        return types.void(like, *[types.int64] * 7), generate
 
     return out_of
 

@@ -60,11 +60,6 @@ def _filters_into(taps: int, dtype: Any) -> Array:
 
 
 @compiled
-def _aligned(array):
-    return (array.ctypes.data + 63) // 64 * 64
-
-
-@compiled
 def _places(array, top, left, first, nothing, base, step):
     # addresses of a tile of (C, H, W, N) in rows, from the lane `first` of channel 0, and what the next channel adds;
     # `nothing` outside
@@ -80,13 +75,29 @@ def _places(array, top, left, first, nothing, base, step):
 
 
 @compiled
+def _apart(elements, width):
+    # whole vectors, an odd number of them: a tile's numbers, so far apart, then fall into all sets of the first cache
+    return ((elements + width - 1) // width // 2 * 2 + 1) * width
+
+
+@compiled
 def _channel(base, step, channel, table):
     for k in range(len(base)):
         table[k] = base[k] + channel * step[k]
 
 
 @compiled
-def tile_row(x, u, bias, out, row, above, padding, first, begin, lanes, clip):
+def room_for(u, lanes):
+    """Memory for `tile_row`: an array is let go after the last line that names it, and that must come later."""
+    width = VECTOR_BYTES // u.itemsize
+    domain, blocks, channels, rows = u.shape
+    held = (lanes + width - 1) // width * width
+    vs, ms = _apart(channels * held, width), _apart(blocks * rows * held, width)
+    return np.empty(domain * (vs + ms + width) + 2 * held + width, u.dtype)
+
+
+@compiled
+def tile_row(x, u, bias, out, row, above, padding, first, begin, lanes, clip, room):
     """Compute a row of tiles for some lanes: x (C, H, W, N), u (n², blocks, C, rows), out (O, rows, columns, lanes).
 
     The lanes of x from `first` go to those of out from `begin`; out has the rows below those `above`.
@@ -99,50 +110,61 @@ def tile_row(x, u, bias, out, row, above, padding, first, begin, lanes, clip):
     held = vectors * width
     most = VECTORS[rows]
     tiles = (vectors + most - 1) // most
-    v_memory = np.empty(domain * channels * held + width, x.dtype)
-    m_memory = np.empty(domain * blocks * rows * held + width, x.dtype)
-    nothing, trash = np.zeros(held + width, x.dtype), np.empty(held + width, x.dtype)
-    v, m = _aligned(v_memory), _aligned(m_memory)
+    vs, ms = _apart(channels * held, width), _apart(blocks * rows * held, width)
+    v = (room.ctypes.data + 63) // 64 * 64
+    m = v + domain * vs * size
+    scratch = m + domain * ms * size
+    nothing = scratch + domain * width * size
+    trash = nothing + held * size
+    room[-2 * held - width :] = 0
     base, step, table = np.empty(domain, np.int64), np.empty(domain, np.int64), np.empty(domain, np.int64)
     area = OUTPUTS * OUTPUTS
     for column in range((out.shape[2] + OUTPUTS - 1) // OUTPUTS):
         top, left = row * OUTPUTS, column * OUTPUTS
-        _places(x, top - padding[0], left - padding[1], first, _aligned(nothing), base, step)
+        _places(x, top - padding[0], left - padding[1], first, nothing, base, step)
         for c in range(channels):
             _channel(base, step, c, table)
             target = v + c * held * size
             if side == 6:
-                inputs3(x, 0, table.ctypes.data, target, channels * held, width, lanes)
+                inputs3(x, 0, table.ctypes.data, target, vs, width, lanes, scratch)
             else:
-                inputs5(x, 0, table.ctypes.data, target, channels * held, width, lanes)
+                inputs5(x, 0, table.ctypes.data, target, vs, width, lanes, scratch)
         for k in range(domain):
             for tile in range(tiles):
                 low, high = vectors * tile // tiles, vectors * (tile + 1) // tiles
                 for block in range(blocks):
                     gather(
-                        x, rows, high - low, v + (k * channels * held + low * width) * size, channels, held, 1, 0, 1, 0,
-                        u.ctypes.data + (k * blocks + block) * channels * rows * size, rows, 0, 0, nothing.ctypes.data,
-                        m + ((k * blocks + block) * rows * held + low * width) * size, held, rows, width, 1,
+                        x, rows, high - low, v + (k * vs + low * width) * size, channels, held, 1, 0, 1, 0,
+                        u.ctypes.data + (k * blocks + block) * channels * rows * size, rows, 0, 0, nothing,
+                        m + (k * ms + block * rows * held + low * width) * size, held, rows, width, 1,
                     )  # fmt: skip
-        _places(out, top - above, left, begin, _aligned(trash), base[:area], step[:area])
+        _places(out, top - above, left, begin, trash, base[:area], step[:area])
         for o in range(len(out)):
             _channel(base[:area], step[:area], o, table[:area])
-            source, stride = m + o * held * size, blocks * rows * held
+            source = m + o * held * size
             places, added = table.ctypes.data, bias.ctypes.data + o * size
             if side == 6:
-                outputs3(x, source, stride, places, added, np.int64(clip), lanes)
+                outputs3(x, source, ms, places, added, np.int64(clip), lanes, scratch)
             else:
-                outputs5(x, source, stride, places, added, np.int64(clip), lanes)
+                outputs5(x, source, ms, places, added, np.int64(clip), lanes, scratch)
+
+
+@compiled
+def lanes_of(x, piece, pieces):
+    """The first lane of one of the pieces that x (C, H, W, N) is computed in, and how many lanes it has."""
+    width = VECTOR_BYTES // x.itemsize
+    n = x.shape[3]
+    vectors = (n + width - 1) // width
+    first = vectors * piece // pieces * width
+    return first, min(n, vectors * (piece + 1) // pieces * width) - first
 
 
 @compiled
 def _item(item, pieces, x, u, bias, out, padding, clip):
-    row, piece = item // pieces, item % pieces
-    width = VECTOR_BYTES // x.itemsize
-    n = x.shape[3]
-    vectors = (n + width - 1) // width
-    first, last = vectors * piece // pieces * width, min(n, vectors * (piece + 1) // pieces * width)
-    tile_row(x, u, bias, out, row, 0, padding, first, first, last - first, clip)
+    first, lanes = lanes_of(x, item % pieces, pieces)
+    room = room_for(u, lanes)
+    tile_row(x, u, bias, out, item // pieces, 0, padding, first, first, lanes, clip, room)
+    room[0] = 0
 
 
 @compiled
@@ -155,6 +177,9 @@ def _serial(items, pieces, x, u, bias, out, padding, clip):
 def _parallel(items, pieces, x, u, bias, out, padding, clip):
     for item in numba.prange(items):
         _item(np.int64(item), pieces, x, u, bias, out, padding, clip)
+
+
+FORMS = (_serial, _parallel)
 
 
 def _pieces(n: int, item: int) -> int:
@@ -177,7 +202,7 @@ def plan(x: Array, w: Array, bias: Array, out: Array, padding: Pair, clip: bool,
     calls.append((np.matmul, (into, laid.reshape(taps * taps, -1), u.reshape(len(into), -1))))
     pieces = _pieces(x.shape[3], x.itemsize)
     items = -(-out.shape[1] // OUTPUTS) * pieces
-    function = chosen(_serial, _parallel, out.size * w[0].size / 4)
+    function = chosen(*FORMS, out.size * w[0].size / 4)
     calls.append((function, (items, pieces, x, u, bias, out, padding, clip)))
 
 
@@ -201,44 +226,46 @@ def _gradient_item(p, x, g, du, padding, rows):
     vectors = (n + width - 1) // width
     columns = (g.shape[2] + OUTPUTS - 1) // OUTPUTS
     held = columns * vectors * width
-    v_memory = np.empty(side * channels * held + width, x.dtype)
-    m_memory = np.zeros(side * blocks * rows * held + width, x.dtype)
+    vs, ms = _apart(channels * held, width), _apart(blocks * rows * held, width)
+    memory = np.zeros(side * (vs + ms) + n + width, x.dtype)
     sums = np.zeros((side, blocks, channels, rows, width), x.dtype)
-    nothing = np.zeros(n + width, x.dtype)
-    v, m = _aligned(v_memory), _aligned(m_memory)
+    v = (memory.ctypes.data + 63) // 64 * 64
+    m = v + side * vs * size
+    nothing = m + side * ms * size
+    scratch = nothing  # not used for a single row
     base, step, table = np.empty(side * side, np.int64), np.empty(side * side, np.int64), np.empty(side * side, np.int64)
     area = OUTPUTS * OUTPUTS
     for row in range((g.shape[1] + OUTPUTS - 1) // OUTPUTS):
         for column in range(columns):
             top, left = row * OUTPUTS, column * OUTPUTS
-            _places(x, top - padding[0], left - padding[1], 0, _aligned(nothing), base, step)
+            _places(x, top - padding[0], left - padding[1], 0, nothing, base, step)
             for c in range(channels):
                 _channel(base, step, c, table)
                 target = v + (c * held + column * vectors * width) * size
                 if side == 6:
-                    input_row3(x, p, table.ctypes.data, target, channels * held, width, n)
+                    input_row3(x, p, table.ctypes.data, target, vs, width, n, scratch)
                 else:
-                    input_row5(x, p, table.ctypes.data, target, channels * held, width, n)
-            _places(g, top, left, 0, _aligned(nothing), base[:area], step[:area])
+                    input_row5(x, p, table.ctypes.data, target, vs, width, n, scratch)
+            _places(g, top, left, 0, nothing, base[:area], step[:area])
             for o in range(filters):
                 _channel(base[:area], step[:area], o, table[:area])
                 target = m + (o // rows * rows * held + (column * vectors * rows + o % rows) * width) * size
-                stride = blocks * rows * held
                 if side == 6:
-                    gradient_row3(x, p, table.ctypes.data, target, stride, rows * width, n)
+                    gradient_row3(x, p, table.ctypes.data, target, ms, rows * width, n, scratch)
                 else:
-                    gradient_row5(x, p, table.ctypes.data, target, stride, rows * width, n)
+                    gradient_row5(x, p, table.ctypes.data, target, ms, rows * width, n, scratch)
         for q in range(side):
             for block in range(blocks):
                 for c in range(0, channels, taps):
                     correlate(
-                        x, rows, min(taps, channels - c), m + (q * blocks + block) * rows * held * size, 0,
-                        v + (q * channels + c) * held * size, held, 0, 1, held, sums[q, block, c].ctypes.data,
+                        x, rows, min(taps, channels - c), m + (q * ms + block * rows * held) * size, 0,
+                        v + (q * vs + c * held) * size, held, 0, 1, held, sums[q, block, c].ctypes.data,
                     )  # fmt: skip
     for q in range(side):
         for o in range(filters):
             for c in range(channels):
                 du[p, q, o, c] = _lanes(sums[q, o // rows, c, o % rows])
+    memory[0] = 0  # named here, so that it is kept until now
 
 
 @compiled
