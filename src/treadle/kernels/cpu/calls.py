@@ -13,6 +13,10 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba import types
+from numba.core import cgutils
+from numba.core.errors import TypingError
+from numba.extending import intrinsic
 
 from treadle.kernels import batch_array
 
@@ -73,6 +77,41 @@ def batch_last(array: Array, calls: Calls) -> Array:
 def chosen(serial: Any, parallel: Any, operations: float) -> Any:
     """Choose between two forms of a kernel that give the same bits: starting threads takes some 20 µs."""
     return parallel if numba.get_num_threads() > 1 and operations > PARALLEL_FROM else serial
+
+
+def by_address(items: Any) -> Any:
+    """Make an intrinsic `call(address, first, last, arguments)` that calls a compiled function by its address.
+
+    A loop over threads that holds the function itself would have it compiled three times more.
+    """
+
+    @intrinsic
+    def call(context, address, first, last, arguments):
+        kinds = (types.int64, types.int64, *arguments.types)
+        if kinds not in items.overloads:
+            raise TypingError(f"{items.__name__} is not compiled for {kinds}")
+
+        def generate(context, builder, signature, args):
+            function = context.call_conv.get_function_type(types.none, kinds)
+            pointer = builder.inttoptr(args[0], function.as_pointer())
+            unpacked = [args[1], args[2], *cgutils.unpack_tuple(builder, args[3])]
+            context.call_conv.call_function(builder, pointer, types.none, kinds, unpacked)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64, types.int64, arguments), generate
+
+    return call
+
+
+def divided(items: Any, parallel: Any, operations: float, *arguments: Any) -> Call:
+    """Return the call of `items(first, last, …)`, or of its parallel form, which gets the address of `items` first."""
+    if chosen(False, True, operations):
+        kinds = tuple(map(numba.typeof, arguments))
+        items.compile(kinds)
+        compiled = items.overloads[kinds]
+        address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+        return parallel, (address, *arguments)
+    return items, arguments
 
 
 def by_columns(array: Array, calls: Calls) -> Array:

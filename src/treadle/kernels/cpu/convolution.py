@@ -18,7 +18,7 @@ import numpy as np
 
 from treadle.kernels import batch_array
 from treadle.kernels.cpu import winograd
-from treadle.kernels.cpu.calls import Array, Calls, batch_last, chosen, eager, memory, planes
+from treadle.kernels.cpu.calls import Array, Call, Calls, batch_last, by_address, divided, eager, memory, planes
 from treadle.kernels.cpu.compile import compiled
 from treadle.kernels.cpu.emit import SHAPES, TAPS, VECTOR_BYTES, rows_for
 from treadle.kernels.cpu.tiles import correlate, gather, pack
@@ -34,56 +34,56 @@ TAP_COUNT = np.array([TAPS.get(rows, 0) for rows in range(16)])
 
 
 @compiled
-def gather_item(item, x, w, bias, out, blocks, above, rows, runs, n, tile_rows, clip):
-    """Compute one run of one row of outputs: x (C, H, W·N), w (blocks, C, KH, KW, tile rows), out (O, HO, WO·N).
+def gather_items(first, last, x, w, bias, out, blocks, above, rows, runs, n, tile_rows, clip):
+    """Compute some runs of rows of outputs: x (C, H, W·N), w (blocks, C, KH, KW, tile rows), out (O, HO, WO·N).
 
     out has the filters of blocks[0] to blocks[1], and the rows below those `above`.
     """
-    size = x.itemsize
-    width, most = VECTOR_BYTES // size, VECTORS[tile_rows]
-    channels, kh, kw = w.shape[1], w.shape[2], w.shape[3]
-    xc, xh = x.strides[0] // size, x.strides[1] // size
-    oc, oh = out.strides[0] // size, out.strides[1] // size
-    h = item // len(runs)
-    k, nk, dk, source, down = rows[h, 0], rows[h, 1], rows[h, 2], rows[h, 3], rows[h, 4]
-    place, lanes, q, nq, dq, column, across = runs[item - h * len(runs)]
-    count = (lanes + width - 1) // width
-    tiles = (count + most - 1) // most
-    begin = 0
-    for tile in range(tiles):
-        end = count * (tile + 1) // tiles
-        last = min(width, lanes - (end - 1) * width)
-        # channels in pieces that stay in the first cache while all filters meet them
-        span = most * width + max(0, nq - 1) * min(abs(across) * n, most * width)
-        piece = max(1, TILE_BYTES // (size * max(1, nk) * span))
-        for c in range(0, channels, piece):
-            inputs = min(piece, channels - c)
-            mode = (1 if c == 0 else 0) + (2 if clip and c + inputs == channels else 0)
-            x0 = x.ctypes.data + (c * xc + source * xh + column + begin * width) * size
-            for block in range(blocks[0], blocks[1]):
-                first = (block - blocks[0]) * tile_rows
-                w0 = w.ctypes.data + (((block * channels + c) * kh + k) * kw + q) * tile_rows * size
-                o0 = out.ctypes.data + (first * oc + (h - above) * oh + place + begin * width) * size
-                gather(
-                    x, tile_rows, end - begin, x0, inputs, xc, nk, down * xh, nq, across * n,
-                    w0, kh * kw * tile_rows, dk * kw * tile_rows, dq * tile_rows,
-                    bias.ctypes.data + block * tile_rows * size, o0, oc, min(tile_rows, len(out) - first), last, mode,
-                )  # fmt: skip
-        begin = end
+    for item in range(first, last):
+        size = x.itemsize
+        width, most = VECTOR_BYTES // size, VECTORS[tile_rows]
+        channels, kh, kw = w.shape[1], w.shape[2], w.shape[3]
+        xc, xh = x.strides[0] // size, x.strides[1] // size
+        oc, oh = out.strides[0] // size, out.strides[1] // size
+        h = item // len(runs)
+        k, nk, dk, source, down = rows[h, 0], rows[h, 1], rows[h, 2], rows[h, 3], rows[h, 4]
+        place, lanes, q, nq, dq, column, across = runs[item - h * len(runs)]
+        count = (lanes + width - 1) // width
+        tiles = (count + most - 1) // most
+        begin = 0
+        for tile in range(tiles):
+            end = count * (tile + 1) // tiles
+            valid = min(width, lanes - (end - 1) * width)
+            # channels in pieces that stay in the first cache while all filters meet them
+            span = most * width + max(0, nq - 1) * min(abs(across) * n, most * width)
+            piece = max(1, TILE_BYTES // (size * max(1, nk) * span))
+            for c in range(0, channels, piece):
+                inputs = min(piece, channels - c)
+                mode = (1 if c == 0 else 0) + (2 if clip and c + inputs == channels else 0)
+                x0 = x.ctypes.data + (c * xc + source * xh + column + begin * width) * size
+                for block in range(blocks[0], blocks[1]):
+                    begun = (block - blocks[0]) * tile_rows
+                    w0 = w.ctypes.data + (((block * channels + c) * kh + k) * kw + q) * tile_rows * size
+                    o0 = out.ctypes.data + (begun * oc + (h - above) * oh + place + begin * width) * size
+                    gather(
+                        x, tile_rows, end - begin, x0, inputs, xc, nk, down * xh, nq, across * n,
+                        w0, kh * kw * tile_rows, dk * kw * tile_rows, dq * tile_rows,
+                        bias.ctypes.data + block * tile_rows * size, o0, oc, min(tile_rows, len(out) - begun),
+                        valid, mode,
+                    )  # fmt: skip
+            begin = end
 
 
-@compiled
-def _gather_serial(x, w, bias, out, rows, runs, n, tile_rows, clip):
-    blocks, above = (np.int64(0), np.int64(w.shape[0])), np.int64(0)
-    for item in range(len(rows) * len(runs)):
-        gather_item(item, x, w, bias, out, blocks, above, rows, runs, n, tile_rows, clip)
+_call_gather_items = by_address(gather_items)
 
 
 @compiled(parallel=True)
-def _gather_parallel(x, w, bias, out, rows, runs, n, tile_rows, clip):
-    blocks, above = (np.int64(0), np.int64(w.shape[0])), np.int64(0)
-    for item in numba.prange(len(rows) * len(runs)):
-        gather_item(np.int64(item), x, w, bias, out, blocks, above, rows, runs, n, tile_rows, clip)
+def _gather_parallel(address, first, last, x, w, bias, out, blocks, above, rows, runs, n, tile_rows, clip):
+    for item in numba.prange(first, last):
+        _call_gather_items(
+            address, np.int64(item), np.int64(item + 1),
+            (x, w, bias, out, blocks, above, rows, runs, n, tile_rows, clip),
+        )  # fmt: skip
 
 
 @compiled(reorder=True)
@@ -95,60 +95,63 @@ def _lanes(vector):
 
 
 @compiled
-def _correlate_item(item, x, g, out, runs, n, stride, padding, dilation, tile_rows, group):
+def _correlate_items(begin_item, end_item, x, g, out, runs, n, stride, padding, dilation, tile_rows, group):
     # gradients of a block of filters by a group of channels: x (C, H, W·N), g (O, HO, WO·N), out (O, C, KH, KW)
-    size = x.itemsize
-    width, most = VECTOR_BYTES // size, TAP_COUNT[tile_rows]
-    kh, kw = out.shape[2], out.shape[3]
-    xc, xh, gc = x.strides[0] // size, x.strides[1] // size, g.strides[0] // size
-    groups = (out.shape[1] + group - 1) // group
-    block = item // groups
-    c0 = (item - block * groups) * group
-    channels = min(group, out.shape[1] - c0)
-    first = min(block * tile_rows, out.shape[0] - tile_rows)  # the last block may compute some filters again
-    sums = np.zeros((channels, kh * kw, tile_rows, width), x.dtype)
-    packed = np.empty(GRADIENT_BYTES // size + tile_rows * (CHUNK + width), x.dtype)
-    for number in range(len(runs)):
-        place, lanes, q, nq, _, column, across = runs[number]
-        vectors = (lanes + width - 1) // width
-        gh = vectors * tile_rows * width
-        piece = max(1, GRADIENT_BYTES // (gh * size))  # rows of gradients that stay in the first cache
-        for begin in range(0, g.shape[1], piece):
-            end = min(begin + piece, g.shape[1])
-            for h in range(begin, end):
-                g0 = g.ctypes.data + (first * gc + h * g.strides[1] // size + place) * size
-                pack(g, tile_rows, g0, gc, lanes, packed.ctypes.data + (h - begin) * gh * size)
-            for c in range(channels):
-                for k in range(kh):
-                    shift = k * dilation - padding  # rows h of the outputs meet rows h · stride + shift of the inputs
-                    low = max(begin, -(shift // stride))
-                    high = min(end, (x.shape[1] - 1 - shift) // stride + 1)
-                    if low >= high:
-                        continue
-                    g0 = packed.ctypes.data + (low - begin) * gh * size
-                    x0 = x.ctypes.data + ((c0 + c) * xc + (low * stride + shift) * xh + column) * size
-                    for t in range(0, nq, most):
-                        s0 = sums.ctypes.data + ((c * kh + k) * kw + q + t) * tile_rows * width * size
-                        correlate(
-                            x, tile_rows, min(most, nq - t), g0, gh, x0 + t * across * n * size, across * n,
-                            stride * xh, high - low, lanes, s0,
-                        )  # fmt: skip
-    for c in range(channels):
-        for tap in range(kh * kw):
-            for r in range(tile_rows):
-                out[first + r, c0 + c, tap // kw, tap % kw] = _lanes(sums[c, tap, r])
+    for item in range(begin_item, end_item):
+        size = x.itemsize
+        width, most = VECTOR_BYTES // size, TAP_COUNT[tile_rows]
+        kh, kw = out.shape[2], out.shape[3]
+        xc, xh, gc = x.strides[0] // size, x.strides[1] // size, g.strides[0] // size
+        groups = (out.shape[1] + group - 1) // group
+        block = item // groups
+        c0 = (item - block * groups) * group
+        channels = min(group, out.shape[1] - c0)
+        first = min(block * tile_rows, out.shape[0] - tile_rows)  # the last block may compute some filters again
+        sums = np.zeros((channels, kh * kw, tile_rows, width), x.dtype)
+        packed = np.empty(GRADIENT_BYTES // size + tile_rows * (CHUNK + width), x.dtype)
+        for number in range(len(runs)):
+            place, lanes, q, nq, _, column, across = runs[number]
+            vectors = (lanes + width - 1) // width
+            gh = vectors * tile_rows * width
+            piece = max(1, GRADIENT_BYTES // (gh * size))  # rows of gradients that stay in the first cache
+            for begin in range(0, g.shape[1], piece):
+                end = min(begin + piece, g.shape[1])
+                for h in range(begin, end):
+                    g0 = g.ctypes.data + (first * gc + h * g.strides[1] // size + place) * size
+                    pack(g, tile_rows, g0, gc, lanes, packed.ctypes.data + (h - begin) * gh * size)
+                for c in range(channels):
+                    for k in range(kh):
+                        shift = (
+                            k * dilation - padding
+                        )  # rows h of the outputs meet rows h · stride + shift of the inputs
+                        low = max(begin, -(shift // stride))
+                        high = min(end, (x.shape[1] - 1 - shift) // stride + 1)
+                        if low >= high:
+                            continue
+                        g0 = packed.ctypes.data + (low - begin) * gh * size
+                        x0 = x.ctypes.data + ((c0 + c) * xc + (low * stride + shift) * xh + column) * size
+                        for t in range(0, nq, most):
+                            s0 = sums.ctypes.data + ((c * kh + k) * kw + q + t) * tile_rows * width * size
+                            correlate(
+                                x, tile_rows, min(most, nq - t), g0, gh, x0 + t * across * n * size, across * n,
+                                stride * xh, high - low, lanes, s0,
+                            )  # fmt: skip
+        for c in range(channels):
+            for tap in range(kh * kw):
+                for r in range(tile_rows):
+                    out[first + r, c0 + c, tap // kw, tap % kw] = _lanes(sums[c, tap, r])
 
 
-@compiled
-def _correlate_serial(items, x, g, out, runs, n, stride, padding, dilation, tile_rows, group):
-    for item in range(items):
-        _correlate_item(item, x, g, out, runs, n, stride, padding, dilation, tile_rows, group)
+_call_correlate_items = by_address(_correlate_items)
 
 
 @compiled(parallel=True)
-def _correlate_parallel(items, x, g, out, runs, n, stride, padding, dilation, tile_rows, group):
-    for item in numba.prange(items):
-        _correlate_item(np.int64(item), x, g, out, runs, n, stride, padding, dilation, tile_rows, group)
+def _correlate_parallel(address, first, last, x, g, out, runs, n, stride, padding, dilation, tile_rows, group):
+    for item in numba.prange(first, last):
+        _call_correlate_items(
+            address, np.int64(item), np.int64(item + 1),
+            (x, g, out, runs, n, stride, padding, dilation, tile_rows, group),
+        )  # fmt: skip
 
 
 @compiled
@@ -223,6 +226,13 @@ def _padded(b: Array | None, filters: int, dtype: Any, calls: Calls) -> Array:
     return out
 
 
+def _gathered(x: Array, w: Array, bias: Array, out: Array, rows: Array, runs: Array, n: int, clip: bool) -> Call:
+    """Return the call that gathers all of out (O, HO, WO·N) from x (C, H, W·N) and w, packed."""
+    taps = w[0, ..., 0].size
+    arguments = (0, len(rows) * len(runs), x, w, bias, out, (0, len(w)), 0, rows, runs, n, w.shape[4], clip)
+    return divided(gather_items, _gather_parallel, out.size * taps, *arguments)
+
+
 def _groups(array: Array, groups: int) -> list[Array]:
     size = len(array) // groups
     return [array[i * size : (i + 1) * size] for i in range(groups)]
@@ -262,11 +272,9 @@ def conv2d(
         return out, calls
     rows = _outputs(oh, height, kh, stride[0], padding[0], dilation[0])
     runs = _runs(ow, width, n, kw, stride[1], padding[1], dilation[1], False)
-    function = chosen(_gather_serial, _gather_parallel, out.size * w[0].size)
     parts = zip(_groups(planes(x), groups), _groups(w, groups), _groups(planes(out), groups), strict=True)
     for number, (xs, ws, os) in enumerate(parts):
-        packed = _packed(ws, calls)
-        calls.append((function, (xs, packed, bias[number * per_group :], os, rows, runs, n, packed.shape[4], relu)))
+        calls.append(_gathered(xs, _packed(ws, calls), bias[number * per_group :], os, rows, runs, n, relu))
     return out, calls
 
 
@@ -301,11 +309,9 @@ def conv2d_input_gradient(
         return out, calls
     rows = _inputs(oh, height, size[0], stride[0], padding[0], dilation[0])
     runs = _runs(ow, width, n, size[1], stride[1], padding[1], dilation[1], True)
-    function = chosen(_gather_serial, _gather_parallel, g.size * w[0].size)
     parts = zip(_groups(planes(g), groups), _groups(w, groups), _groups(planes(out), groups), strict=True)
     for gs, ws, os in parts:
-        packed = _packed(ws.transpose(1, 0, 2, 3), calls)
-        calls.append((function, (gs, packed, zero, os, rows, runs, n, packed.shape[4], False)))
+        calls.append(_gathered(gs, _packed(ws.transpose(1, 0, 2, 3), calls), zero, os, rows, runs, n, False))
     return out, calls
 
 
@@ -334,11 +340,11 @@ def conv2d_weight_gradient(
             winograd.plan_weight_gradient(xs, gs, os, padding, calls)
         return out, calls
     runs = _runs(g.shape[3], x.shape[3], len(x), shape[3], stride[1], padding[1], dilation[1], False)
-    function = chosen(_correlate_serial, _correlate_parallel, g.size * out[0].size)
     parts = zip(_groups(planes(g), groups), _groups(planes(x), groups), _groups(out, groups), strict=True)
     for gs, xs, os in parts:
         tile = rows_for(len(os), {r: t for r, t in TAPS.items() if r <= len(os)})
         group = max(1, SUM_BYTES // (shape[2] * shape[3] * tile * VECTOR_BYTES))
         items = -(-len(os) // tile) * -(-shape[1] // group)
-        calls.append((function, (items, xs, gs, os, runs, len(x), stride[0], padding[0], dilation[0], tile, group)))
+        arguments = (0, items, xs, gs, os, runs, len(x), stride[0], padding[0], dilation[0], tile, group)
+        calls.append(divided(_correlate_items, _correlate_parallel, gs.size * os[0].size, *arguments))
     return out, calls

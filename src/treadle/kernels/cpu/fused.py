@@ -10,79 +10,46 @@ import numba
 import numpy as np
 
 from treadle.kernels.cpu import winograd
-from treadle.kernels.cpu.calls import Array, Call, chosen, memory
+from treadle.kernels.cpu.calls import Array, Call, by_address, chosen, divided, memory
 from treadle.kernels.cpu.compile import compiled
-from treadle.kernels.cpu.convolution import gather_item
+from treadle.kernels.cpu.convolution import gather_items
 from treadle.kernels.cpu.elementwise import total
 from treadle.kernels.cpu.tiles_pooling import pool_places, pool_scatter
 from treadle.kernels.cpu.tiles_winograd import OUTPUTS
-from treadle.kernels.cpu.winograd import lanes_of, room_for, tile_row
 
 Pair = tuple[int, int]
 
 
 @compiled
-def _convolve_item(item, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size):
+def _convolve_items(begin_item, end_item, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size):
     # one row of windows, in a part of the filters: out and places (O, PH, PW, N)
-    part, row = item % parts, item // parts
-    blocks = (w.shape[0] * part // parts, w.shape[0] * (part + 1) // parts)
-    begin, end = blocks[0] * tile_rows, min(blocks[1] * tile_rows, out.shape[0])
-    columns = (runs[-1, 0] + runs[-1, 1]) // n
-    made = np.empty((end - begin, size[0], columns * n), x.dtype)
-    above = row * size[0]
-    for h in range(above, above + size[0]):
-        for run in range(len(runs)):
-            gather_item(h * len(runs) + run, x, w, bias, made, blocks, above, rows, runs, n, tile_rows, clip)
-    for c in range(begin, end):
-        for column in range(out.shape[2]):
-            pool_places(
-                x, made[c - begin, 0, column * size[1] * n :].ctypes.data, size[0], columns * n, size[1], n, n,
-                out[c, row, column].ctypes.data, places[c, row, column].ctypes.data, clip,
-            )  # fmt: skip
-
-
-@compiled
-def _convolve(items, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size):
-    for item in range(items):
-        _convolve_item(item, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size)
-
-
-@compiled(parallel=True)
-def _convolve_parallel(items, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size):
-    for item in numba.prange(items):
-        _convolve_item(np.int64(item), parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size)
-
-
-@compiled
-def _tiles_item(item, pieces, x, u, bias, padding, clip, out, places, size):
-    # one row of tiles, for some lanes: out and places (O, PH, PW, N)
-    row, piece = item // pieces, item % pieces
-    first, lanes = lanes_of(x, piece, pieces)
-    made = np.empty((out.shape[0], OUTPUTS, out.shape[2] * size[1], lanes), x.dtype)
-    above = row * OUTPUTS
-    room = room_for(u, lanes)
-    tile_row(x, u, bias, made, row, above, padding, first, 0, lanes, clip, room)
-    room[0] = 0
-    for c in range(len(out)):
-        for h in range(0, min(OUTPUTS, out.shape[1] * size[0] - above), size[0]):
+    for item in range(begin_item, end_item):
+        part, row = item % parts, item // parts
+        blocks = (w.shape[0] * part // parts, w.shape[0] * (part + 1) // parts)
+        begin, end = blocks[0] * tile_rows, min(blocks[1] * tile_rows, out.shape[0])
+        columns = (runs[-1, 0] + runs[-1, 1]) // n
+        made = np.empty((end - begin, size[0], columns * n), x.dtype)
+        above = row * size[0]
+        first, last = above * len(runs), (above + size[0]) * len(runs)
+        gather_items(first, last, x, w, bias, made, blocks, above, rows, runs, n, tile_rows, clip)
+        for c in range(begin, end):
             for column in range(out.shape[2]):
-                at = (above + h) // size[0]
                 pool_places(
-                    x, made[c, h, column * size[1]].ctypes.data, size[0], made.shape[2] * lanes, size[1], lanes, lanes,
-                    out[c, at, column, first:].ctypes.data, places[c, at, column, first:].ctypes.data, clip,
+                    x, made[c - begin, 0, column * size[1] * n :].ctypes.data, size[0], columns * n, size[1], n, n,
+                    out[c, row, column].ctypes.data, places[c, row, column].ctypes.data, clip,
                 )  # fmt: skip
 
 
-@compiled
-def _tiles(items, pieces, x, u, bias, padding, clip, out, places, size):
-    for item in range(items):
-        _tiles_item(item, pieces, x, u, bias, padding, clip, out, places, size)
+_call_convolve_items = by_address(_convolve_items)
 
 
 @compiled(parallel=True)
-def _tiles_parallel(items, pieces, x, u, bias, padding, clip, out, places, size):
-    for item in numba.prange(items):
-        _tiles_item(np.int64(item), pieces, x, u, bias, padding, clip, out, places, size)
+def _convolve_parallel(address, first, last, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size):
+    for item in numba.prange(first, last):
+        _call_convolve_items(
+            address, np.int64(item), np.int64(item + 1),
+            (parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size),
+        )  # fmt: skip
 
 
 @compiled
@@ -121,16 +88,15 @@ def convolve_pool(convolved: Call, out: Array, places: Array, size: Pair) -> Cal
     """
     function, arguments = convolved
     if function in winograd.FORMS:
-        items, pieces, x, u, bias, _, padding, clip = arguments
         if OUTPUTS % size[0]:
             return None
-        form = (_tiles, _tiles_parallel)[winograd.FORMS.index(function)]
-        return form, (items, pieces, x, u, bias, padding, clip, memory(out), places, size)
-    x, w, bias, made, rows, runs, n, tile_rows, clip = arguments
+        *head, items, pieces, x, u, bias, _, padding, clip, _, _, domain = arguments
+        return function, (*head, items, pieces, x, u, bias, memory(out), padding, clip, places, size, domain)
+    *_, x, w, bias, made, _, _, rows, runs, n, tile_rows, clip = arguments
     height = out.shape[2]
     parts = 2 if w.shape[0] % 2 == 0 and (height < 8 or height % 2) else 1  # as many pieces of work for two threads
-    form = chosen(_convolve, _convolve_parallel, made.size * w[0].size)
-    return form, (height * parts, parts, x, w, bias, rows, runs, n, tile_rows, clip, memory(out), places, size)
+    wanted = (0, height * parts, parts, x, w, bias, rows, runs, n, tile_rows, clip, memory(out), places, size)
+    return divided(_convolve_items, _convolve_parallel, made.size * w[0].size, *wanted)
 
 
 def scatter(g: Array, places: Array, gx: Array, totals: Array, size: Pair) -> Call:

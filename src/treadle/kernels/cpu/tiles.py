@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from treadle.kernels.cpu.emit import I64, SHAPES, TAPS, VECTOR_BYTES, Emitter, variants
+from treadle.kernels.cpu.emit import I32, I64, SHAPES, TAPS, VECTOR_BYTES, Emitter, variants
 
 
 @intrinsic
@@ -168,3 +169,26 @@ def pack(context, like, rows, g, gr, lanes, out):
         return context.get_dummy_value()
 
     return types.void(like, *[types.int64] * 5), generate
+
+
+def _prefetch(write: int) -> Any:
+    @intrinsic
+    def prefetch(context, address, size):
+        """Ask for the lines of the cache from an address on, `size` bytes, while something else is computed."""
+
+        def generate(context, builder, signature, args):
+            (address, size) = args
+            pointer = ir.IntType(8).as_pointer()
+            kind = ir.FunctionType(ir.VoidType(), [pointer, I32, I32, I32])
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            with cgutils.for_range(builder, builder.sdiv(builder.add(size, I64(63)), I64(64))) as loop:
+                line = builder.add(address, builder.mul(loop.index, I64(64)))
+                builder.call(function, [builder.inttoptr(line, pointer), I32(write), I32(2), I32(1)])
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64), generate
+
+    return prefetch
+
+
+prefetch_read, prefetch_write = _prefetch(0), _prefetch(1)

@@ -98,134 +98,141 @@ def _transformed(e: Emitter, matrix: Matrix, values: list[Any]) -> list[Any]:
     return results
 
 
-def _sandwich(
-    e: Emitter,
-    left: Matrix,
-    right: Matrix,
-    scratch: Any,
-    load: Callable[[int, Any], Any],
-    store: Callable[[Any, int, Any], None],
-) -> None:
-    """Emit left @ X @ rightᵀ for a tile X of vectors: `load(row, column)` emits one, `store(row, column, value)` takes one.
-
-    The columns of left @ X wait at the address `scratch`, for there are more of them than registers; loops keep the
-    compiler from putting them on the stack, where vectors cross lines of the cache.
-    """
-    n = len(right[0])
-    used = [any(row[i] for row in left) for i in range(len(left[0]))]
-
-    def column(j: Any) -> list[Any]:
-        return _transformed(e, left, [load(i, j) if used[i] else None for i in range(len(used))])
-
-    if len(left) == 1:
-        for q, value in enumerate(_transformed(e, right, [column(I64(j))[0] for j in range(n)])):
-            store(I64(0), q, value)
-        return
-    with cgutils.for_range(e.builder, I64(n)) as loop:
-        for p, value in enumerate(column(loop.index)):
-            e.store(value, e.at(scratch, (I64(p * n), I64(VECTOR_BYTES)), (loop.index, I64(VECTOR_BYTES))))
-    with cgutils.for_range(e.builder, I64(len(left))) as loop:
-        row = e.at(scratch, (loop.index, I64(n * VECTOR_BYTES)))
-        values = [e.load(e.builder.add(row, I64(j * VECTOR_BYTES))) for j in range(n)]
-        for q, value in enumerate(_transformed(e, right, values)):
-            store(loop.index, q, value)
-
-
 def _transposed(matrix: Matrix) -> Matrix:
     return [list(column) for column in zip(*matrix, strict=True)]
 
 
-def _into(left: list[Matrix], right: Matrix) -> Any:
-    """Make an intrinsic that takes tiles into the domain: out[p, q, lane] = (left[which] @ X[lane] @ rightᵀ)[p, q].
+def _at(e: Emitter, places: Any, number: Any, offset: Any) -> Any:
+    """Emit the address that a table at `places` has, plus an offset."""
+    entry = e.at(places, (number, I64(8)))
+    return e.builder.add(e.builder.load(e.builder.inttoptr(entry, I64.as_pointer())), offset)
 
-    places: address of a table of the addresses of X's elements in rows. In out a number p, q follows the last after
-    `stride` elements, and a vector the last after `step`; lanes behind the last get 0. scratch: room for n² vectors.
+
+def _both_ways(
+    e: Emitter, matrix: Matrix, scratch: Any, load: Callable[[int, Any], Any], store: Callable[[Any, int, Any], None]
+) -> None:
+    """Emit matrix @ X @ matrixᵀ for a tile X: `load(row, column)` emits one, `store(row, column, y)` keeps one.
+
+    The columns of matrix @ X wait at the address `scratch`, for there are more of them than registers; loops keep the
+    compiler from putting them on the stack, where vectors cross lines of the cache.
+    """
+    n = len(matrix[0])
+    with cgutils.for_range(e.builder, I64(n)) as loop:
+        for p, value in enumerate(_transformed(e, matrix, [load(i, loop.index) for i in range(n)])):
+            e.store(value, e.at(scratch, (I64(p * n), I64(VECTOR_BYTES)), (loop.index, I64(VECTOR_BYTES))))
+    with cgutils.for_range(e.builder, I64(len(matrix))) as loop:
+        row = e.at(scratch, (loop.index, I64(n * VECTOR_BYTES)))
+        values = [e.load(e.builder.add(row, I64(j * VECTOR_BYTES))) for j in range(n)]
+        for q, value in enumerate(_transformed(e, matrix, values)):
+            store(loop.index, q, value)
+
+
+@intrinsic
+def inputs(context, like, domain, places, out, stride, lanes, scratch):
+    """out[p, q, lane] = (Bᵀ @ X[lane] @ B)[p, q], lanes behind the last 0.
+
+    domain: a tuple as long as a side of the domain. places: address of a table of the addresses of X's elements, in
+    rows. In out a number p, q follows the last after `stride` elements. scratch: address of room for n² vectors.
     """
 
+    def generate(context, builder, signature, args):
+        e = Emitter(builder, signature.args[0].dtype)
+        (_, _, places, out, stride, lanes, scratch) = args
+        stride = e.bytes(stride)
+        matrix = MATRICES[signature.args[1].count][2]
+        n = len(matrix)
+        row = builder.mul(stride, I64(n))
+
+        def tile(offset: Any, mask: Any) -> None:
+            target = builder.add(out, offset)
+
+            def load(i: int, j: Any) -> Any:
+                return e.load(_at(e, places, builder.add(I64(i * n), j), offset), mask)
+
+            def store(p: Any, q: int, value: Any) -> None:
+                e.store(value, e.at(target, (p, row), (I64(q), stride)))
+
+            _both_ways(e, matrix, scratch, load, store)
+
+        e.over(lanes, tile)
+        return context.get_dummy_value()
+
+    return types.void(like, domain, *[types.int64] * 5), generate
+
+
+@intrinsic
+def outputs(context, like, domain, x, stride, places, bias, clips, lanes, scratch):
+    """Y[lane] = Aᵀ @ x[:, :, lane] @ A + bias, at the places given; if `clips` what is negative becomes 0.
+
+    Arguments as those of `inputs`; bias is the address of one number.
+    """
+
+    def generate(context, builder, signature, args):
+        e = Emitter(builder, signature.args[0].dtype)
+        (_, _, x, stride, places, bias, clips, lanes, scratch) = args
+        stride = e.bytes(stride)
+        matrix = MATRICES[signature.args[1].count][0]
+        added = e.broadcast(bias)
+        # the smallest number that a result may be: 0, or none
+        least = builder.select(e.flag(builder.icmp_signed("!=", clips, I64(0))), e.zero, e.constant(-np.inf))
+        row = builder.mul(stride, I64(len(matrix[0])))
+
+        def tile(offset: Any, mask: Any) -> None:
+            here = builder.add(x, offset)
+
+            def load(i: int, j: Any) -> Any:
+                return e.load(e.at(here, (I64(i), row), (j, stride)))
+
+            def store(p: Any, q: int, value: Any) -> None:
+                address = _at(e, places, builder.add(builder.mul(p, I64(len(matrix))), I64(q)), offset)
+                summed = builder.fadd(value, added)
+                clipped = builder.select(builder.fcmp_ordered("<", summed, least), least, summed)
+                e.store(clipped, address, mask)
+
+            _both_ways(e, matrix, scratch, load, store)
+
+        e.over(lanes, tile)
+        return context.get_dummy_value()
+
+    return types.void(like, domain, *[types.int64] * 7), generate
+
+
+def _row(right: Callable[[int], Matrix]) -> Any:
     @intrinsic
-    def into(context, like, which, places, out, stride, step, lanes, scratch):
+    def row(context, like, domain, factors, places, out, stride, step, lanes):
+        """out[q, lane] = (f @ X[lane] @ rightᵀ)[q] for the row f at the address `factors`, lanes behind the last 0.
+
+        Arguments as those of `inputs`; in out a vector follows the last after `step` elements.
+        """
+
         def generate(context, builder, signature, args):
             e = Emitter(builder, signature.args[0].dtype)
-            (_, which, places, out, stride, step, lanes, scratch) = args
+            (_, _, factors, places, out, stride, step, lanes) = args
             stride, step = e.bytes(stride), e.bytes(step)
-            done = builder.append_basic_block("done")
-            switch = builder.switch(which, done)
-            for number, matrix in enumerate(left):
-                block = builder.append_basic_block(f"row{number}")
-                switch.add_case(I64(number), block)
-                builder.position_at_end(block)
-
-                def tile(offset: Any, mask: Any, matrix: Matrix = matrix) -> None:
-                    def load(i: int, j: Any) -> Any:
-                        entry = e.at(places, (j, I64(8)), (I64(i * len(right[0])), I64(8)))
-                        address = builder.load(builder.inttoptr(entry, I64.as_pointer()))
-                        return e.load(builder.add(address, offset), mask)
-
-                    def store(p: Any, q: int, value: Any) -> None:
-                        e.store(value, e.at(target, (p, row), (I64(q), stride)))
-
-                    target = e.at(out, (builder.sdiv(offset, I64(VECTOR_BYTES)), step))
-                    row = builder.mul(stride, I64(len(right)))
-                    _sandwich(e, matrix, right, scratch, load, store)
-
-                e.over(lanes, tile)
-                builder.branch(done)
-            builder.position_at_end(done)
-            return context.get_dummy_value()
-
-        return types.void(like, *[types.int64] * 7), generate
-
-    return into
-
-
-def _out_of(matrix: Matrix) -> Any:
-    """Make an intrinsic that brings tiles back: Y[lane] = matrix @ x[:, :, lane] @ matrixᵀ + bias, at the places given.
-
-    In x a number p, q follows the last after `stride` elements; bias is the address of one number, and if `clips`
-    what is negative becomes 0.
-    """
-
-    @intrinsic
-    def out_of(context, like, x, stride, places, bias, clips, lanes, scratch):
-        def generate(context, builder, signature, args):
-            e = Emitter(builder, signature.args[0].dtype)
-            (_, x, stride, places, bias, clips, lanes, scratch) = args
-            stride = e.bytes(stride)
-            added = e.broadcast(bias)
-            # the smallest number that a result may be: 0, or none
-            least = builder.select(e.flag(builder.icmp_signed("!=", clips, I64(0))), e.zero, e.constant(-np.inf))
+            matrix = right(signature.args[1].count)
             n = len(matrix[0])
-
-            row = builder.mul(stride, I64(n))
+            left = [e.broadcast(builder.add(factors, I64(i * e.size))) for i in range(n)]
 
             def tile(offset: Any, mask: Any) -> None:
-                here = builder.add(x, offset)
-
-                def load(i: int, j: Any) -> Any:
-                    return e.load(e.at(here, (I64(i), row), (j, stride)))
-
-                def store(p: Any, q: int, value: Any) -> None:
-                    entry = e.at(places, (p, I64(8 * len(matrix))), (I64(q), I64(8)))
-                    address = builder.load(builder.inttoptr(entry, I64.as_pointer()))
-                    summed = builder.fadd(value, added)
-                    clipped = builder.select(builder.fcmp_ordered("<", summed, least), least, summed)
-                    e.store(clipped, builder.add(address, offset), mask)
-
-                _sandwich(e, matrix, matrix, scratch, load, store)
+                columns = []
+                for j in range(n):
+                    total = e.zero
+                    for i in range(n):
+                        total = e.fma(left[i], e.load(_at(e, places, I64(i * n + j), offset), mask), total)
+                    columns.append(total)
+                target = e.at(out, (builder.sdiv(offset, I64(VECTOR_BYTES)), step))
+                for q, value in enumerate(_transformed(e, matrix, columns)):
+                    e.store(value, e.at(target, (I64(q), stride)))
 
             e.over(lanes, tile)
             return context.get_dummy_value()
 
-        return types.void(like, *[types.int64] * 7), generate
+        return types.void(like, domain, *[types.int64] * 6), generate
 
-    return out_of
+    return row
 
 
-A3, G3, B3 = matrices(3)
-A5, G5, B5 = matrices(5)
-inputs3, inputs5 = _into([B3], B3), _into([B5], B5)
-outputs3, outputs5 = _out_of(A3), _out_of(A5)
-# one row p of the domain at a time, which the weight gradient sums apart from the others
-input_row3, input_row5 = _into([[row] for row in B3], B3), _into([[row] for row in B5], B5)
-gradient_row3 = _into([[row] for row in _transposed(A3)], _transposed(A3))
-gradient_row5 = _into([[row] for row in _transposed(A5)], _transposed(A5))
+MATRICES = {taps + OUTPUTS - 1: matrices(taps) for taps in POINTS}
+# one row of the domain at a time, of inputs by Bᵀ and of gradients of outputs by A
+input_row = _row(lambda side: MATRICES[side][2])
+gradient_row = _row(lambda side: _transposed(MATRICES[side][0]))
