@@ -4,6 +4,7 @@ import torch
 from lenet_pair import distances, root_mean_square
 
 import treadle as td
+from treadle.kernels.cpu import winograd
 
 STEPS, SEEDS, RUNS = 30, 3, 4
 
@@ -26,7 +27,8 @@ def one_thread():
 # Adam divides a gradient near 0 by its own size, so that rounding now and then changes a weight by all of a step.
 # Losses then differ by 1e-6 to 3e-5 instead of 1e-7, in Treadle and in PyTorch alike. So it is the median over the
 # seeds that is compared: 0.4 as measured, and 32 where Adam has an epsilon of 1e-7 in place of 1e-8.
-def test_thirty_steps_differ_by_no_more_than_the_rounding_of_float32(sets):
+def test_thirty_steps_by_direct_sums_differ_by_no_more_than_the_rounding_of_float32(sets, monkeypatch):
+    monkeypatch.setattr(winograd, "fits", lambda *_: False)
     ratios = []
     for seed in range(SEEDS):
         ours, noise, exact = distances(sets, seed, RUNS)
@@ -34,3 +36,11 @@ def test_thirty_steps_differ_by_no_more_than_the_rounding_of_float32(sets):
         assert np.mean(exact[-5:]) < np.mean(exact[:5]) / 2  # it learns, so the steps matter
         ratios.append(root_mean_square(ours) / root_mean_square(noise).max())
     assert np.median(ratios) <= 4, ratios
+
+
+# Winograd's convolution rounds ten times as much, which is as if each step had such a weight: 1.6e-5 as measured.
+def test_thirty_steps_by_winograd_differ_by_no_more_than_one_weight_does(sets):
+    assert winograd.fits(100, 20, 20, (5, 5), (1, 1), (2, 2), (1, 1), 4)
+    for seed in range(SEEDS):
+        ours, _, _ = distances(sets, seed, 1)
+        assert root_mean_square(ours) <= 1e-4

@@ -29,6 +29,7 @@ FEWEST = 8  # channels and filters, below which tiles cost more than they save
 VECTORS = np.array([SHAPES.get(rows, 0) for rows in range(16)])
 TAP_COUNT = np.array([TAPS.get(rows, 0) for rows in range(16)])
 DOMAIN_BYTES = 3 * 2**18  # of the tiles that are in the domain together, which a second cache should hold
+LINE = 64  # bytes of a line of the cache
 SUMMED = 112  # vectors of lanes that go into a weight gradient before its lanes are added up
 
 
@@ -111,9 +112,9 @@ def _items(begin_item, end_item, pieces, x, u, bias, out, padding, clip, places,
         vectors = (lanes + width - 1) // width
         held = vectors * width
         vs, ms = _apart(channels * held, width), _apart(blocks * rows * held, width)
-        room = np.empty(numbers * (vs + ms + width) + 2 * held + width, x.dtype)
-        room[-2 * held - width :] = 0
-        v = (room.ctypes.data + 63) // 64 * 64
+        room = np.empty(numbers * (vs + ms + width) + 2 * held + LINE // size, x.dtype)
+        room[-2 * held - LINE // size :] = 0
+        v = (room.ctypes.data + LINE - 1) // LINE * LINE
         m = v + numbers * vs * size
         scratch = m + numbers * ms * size
         nothing = scratch + numbers * width * size
@@ -227,9 +228,9 @@ def _gradient_items(begin_item, end_item, x, g, a, b, du, padding, rows, visit, 
         tiles = (g.shape[1] + OUTPUTS - 1) // OUTPUTS * columns
         held = visit * vectors * width
         vs, ms = _apart(channels * held, width), _apart(blocks * rows * held, width)
-        room = np.empty(side * (vs + ms) + n + width, x.dtype)
-        room[-n - width :] = 0
-        v = (room.ctypes.data + 63) // 64 * 64
+        room = np.empty(side * (vs + ms) + n + LINE // size, x.dtype)
+        room[-n - LINE // size :] = 0
+        v = (room.ctypes.data + LINE - 1) // LINE * LINE
         m = v + side * vs * size
         nothing = m + side * ms * size
         sums = np.zeros((side, blocks, channels, rows, width), x.dtype)
