@@ -22,6 +22,7 @@ class Peer:
 PEERS = {
     "treadle": Peer("treadle", ("treadle",), ("numpy", "numba")),
     "torch": Peer("torch", ("torch",), ("torch",)),
+    "torch_plain": Peer("torch", ("torch",), ("torch",), "plain"),
     "torch_channels_last": Peer("torch", ("torch",), ("torch",), "channels_last"),
     "torch_compile": Peer("torch", ("torch",), ("torch",), "compile"),
     "keras": Peer("keras", ("keras", "tensorflow"), ("keras", "tensorflow")),

@@ -1,6 +1,7 @@
 """PyTorch: the loop of its tutorials with all data in one tensor and fused optimisers, which are its fastest here.
 
-Variants: eager, eager with images and weights in channels-last order, and forward pass with loss under torch.compile.
+Variants: eager; eager as its tutorials write it, with optimisers as they are by default and batches by indexing; with
+images and weights in channels-last order; forward pass with loss under torch.compile.
 """
 
 import math
@@ -86,12 +87,12 @@ def build(layers: tuple[Layer, ...], shape: tuple[int, ...]) -> nn.Sequential:
     return model
 
 
-def optimizer(name: str, model: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
-    """Return the optimiser: fused, which for Adam takes a third off a step of small batches."""
+def optimizer(name: str, model: nn.Module, learning_rate: float, fused: bool | None) -> torch.optim.Optimizer:
+    """Return the optimiser: fused, it takes a third off a step of small batches for Adam."""
     if name == "adam":
-        return torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
+        return torch.optim.Adam(model.parameters(), lr=learning_rate, fused=fused)
     momentum = 0.9 if name == "momentum" else 0.0
-    return torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=momentum, fused=True)
+    return torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=momentum, fused=fused)
 
 
 class Trainer:
@@ -103,6 +104,7 @@ class Trainer:
         self.batch_size = setting.batch_size
         self.keep_bytes = keep_bytes
         self.channels_last = variant == "channels_last"
+        self.plain = variant == "plain"
         if self.channels_last and not setting.convolutional:
             raise Absent("the model has no convolution")
         self.layout = "rows" if not setting.convolutional else "NHWC" if self.channels_last else "NCHW"
@@ -113,7 +115,7 @@ class Trainer:
         if self.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        self.optimizer = optimizer(setting.optimizer, self.model, setting.learning_rate)
+        self.optimizer = optimizer(setting.optimizer, self.model, setting.learning_rate, None if self.plain else True)
         self.criterion = nn.CrossEntropyLoss()
         self.loss = self.plain_loss
         if variant == "compile":
@@ -127,7 +129,7 @@ class Trainer:
 
     def batch(self, indices: torch.Tensor) -> torch.Tensor:
         """Return the inputs of a batch in the layout of the model."""
-        inputs = self.inputs.index_select(0, indices)
+        inputs = self.inputs[indices] if self.plain else self.inputs.index_select(0, indices)
         if self.keep_bytes:
             inputs = inputs.to(torch.float32).div_(255)
         return inputs.permute(0, 3, 1, 2) if self.channels_last else inputs

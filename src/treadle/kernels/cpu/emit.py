@@ -136,6 +136,11 @@ class Emitter:
         """Compute a · b + c."""
         return self.builder.call(self._fma, [a, b, c])
 
+    def absolute(self, value: Any) -> Any:
+        """Compute |value|."""
+        bits, size = f"llvm.fabs.v{self.width}f{self.size * 8}", ir.FunctionType(self.vector, [self.vector])
+        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, size, bits), [value])
+
     def cttz(self, bits: Any) -> Any:
         """Return the function that counts trailing zeros of an integer."""
         kind = ir.FunctionType(bits, [bits, ir.IntType(1)])

@@ -27,6 +27,7 @@ POINTS = {
     3: tuple(map(Fraction, (0, 1, -1, 2, -2))),
     5: tuple(map(Fraction, ("0", "1", "-1", "2", "-2", "1/2", "-1/2"))),
 }
+ROUNDING = 16  # in ε of the largest number of the domain: what a result that should be 0 may come to
 Matrix = list[list[Fraction]]
 
 
@@ -164,7 +165,9 @@ def inputs(context, like, domain, places, out, stride, lanes, scratch):
 def outputs(context, like, domain, x, stride, places, bias, clips, lanes, scratch):
     """Y[lane] = Aᵀ @ x[:, :, lane] @ A + bias, at the places given; if `clips` what is negative becomes 0.
 
-    Arguments as those of `inputs`; bias is the address of one number.
+    Before the bias is added, what is less than the rounding of the largest x counts as 0. Where filters meet nothing but
+    zeros, as at the border of an image of a digit, the output is the bias then, as by direct sums, and a ReLU after it
+    does the same. Other arguments as those of `inputs`; bias is the address of one number.
     """
 
     def generate(context, builder, signature, args):
@@ -176,16 +179,24 @@ def outputs(context, like, domain, x, stride, places, bias, clips, lanes, scratc
         # the smallest number that a result may be: 0, or none
         least = builder.select(e.flag(builder.icmp_signed("!=", clips, I64(0))), e.zero, e.constant(-np.inf))
         row = builder.mul(stride, I64(len(matrix[0])))
+        rounding = e.constant(ROUNDING * np.finfo(signature.args[0].dtype.name).eps)
+        largest = cgutils.alloca_once(builder, e.vector)
 
         def tile(offset: Any, mask: Any) -> None:
             here = builder.add(x, offset)
+            builder.store(e.zero, largest)
 
             def load(i: int, j: Any) -> Any:
-                return e.load(e.at(here, (I64(i), row), (j, stride)))
+                value = e.load(e.at(here, (I64(i), row), (j, stride)))
+                size = e.absolute(value)
+                larger = builder.fcmp_ordered(">", size, builder.load(largest))
+                builder.store(builder.select(larger, size, builder.load(largest)), largest)
+                return value
 
             def store(p: Any, q: int, value: Any) -> None:
                 address = _at(e, places, builder.add(builder.mul(p, I64(len(matrix))), I64(q)), offset)
-                summed = builder.fadd(value, added)
+                lost = builder.fcmp_ordered("<", e.absolute(value), builder.fmul(builder.load(largest), rounding))
+                summed = builder.fadd(builder.select(lost, e.zero, value), added)
                 clipped = builder.select(builder.fcmp_ordered("<", summed, least), least, summed)
                 e.store(clipped, address, mask)
 

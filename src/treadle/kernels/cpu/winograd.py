@@ -291,5 +291,17 @@ def plan_weight_gradient(x: Array, g: Array, out: Array, padding: Pair, calls: C
     arguments = (0, parts * side, x, g, a, b, du, padding, rows, visit, (0,) * side)
     calls.append(divided(_gradient_items, _gradient_parallel, g.size * out[0].size / 4, *arguments))
     calls.append((np.add.reduce, (du, 0, None, total)))
-    calls.append((np.matmul, (into.T, total.reshape(len(into), -1), sums.reshape(taps * taps, -1))))
+    back, lost = np.ascontiguousarray(into.T), np.empty((taps * taps, filters * channels), out.dtype)
+    flat, result = total.reshape(len(into), -1), sums.reshape(taps * taps, -1)
+    calls.append((np.matmul, (back, flat, result)))
+    calls.append((np.absolute, (flat, flat)))
+    calls.append((np.matmul, (2 * np.finfo(out.dtype).eps * np.abs(back), flat, lost)))
+    calls.append((_without_rounding, (sums.reshape(-1), lost.reshape(-1))))
     calls.append((np.copyto, (out, sums.transpose(2, 3, 0, 1))))
+
+
+@compiled
+def _without_rounding(x, lost):
+    # what is less than the rounding of the numbers that it is a sum of counts as 0: filters that met nothing but zeros
+    for i in range(len(x)):
+        x[i] = x.dtype.type(0) if abs(x[i]) < lost[i] else x[i]
