@@ -39,8 +39,8 @@ def test_thirty_steps_by_direct_sums_differ_by_no_more_than_the_rounding_of_floa
 
 
 # Winograd's convolution rounds ten times as much. Windows of a pooling whose largest elements are almost equal then
-# pass their gradient to others, as any change of rounding does now and then. Losses soon differ by what float32 comes to
-# after a few hundred steps, 1e-4 to 2e-3; benchmarks/same_accuracy.py compares 500 steps, and accuracies.
+# give their gradient to others, as any change of rounding does now and then. Losses soon differ by 1e-4 to 2e-3, which
+# float32 comes to in any case after a few hundred steps; benchmarks/same_accuracy.py compares 500, and accuracies.
 def test_thirty_steps_by_winograd_differ_little(sets):
     assert winograd.fits(100, 20, 20, (5, 5), (1, 1), (2, 2), (1, 1), 4)
     for seed in range(SEEDS):

@@ -165,7 +165,7 @@ def inputs(context, like, domain, places, out, stride, lanes, scratch):
 def outputs(context, like, domain, x, stride, places, bias, clips, lanes, scratch):
     """Y[lane] = Aᵀ @ x[:, :, lane] @ A + bias, at the places given; if `clips` what is negative becomes 0.
 
-    Before the bias is added, what is less than the rounding of the largest x counts as 0. Where filters meet nothing but
+    Before the bias is added, what is less than the rounding of the largest x counts as 0. Where filters meet only
     zeros, as at the border of an image of a digit, the output is the bias then, as by direct sums, and a ReLU after it
     does the same. Other arguments as those of `inputs`; bias is the address of one number.
     """
