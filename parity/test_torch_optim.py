@@ -2,17 +2,28 @@ import numpy as np
 import pytest
 import torch
 
-from treadle.optim import SGD, Adam, Momentum
+from treadle.optim import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSProp
 from treadle.tree import tree_map
 
 STEPS = 1000
+O = torch.optim
+DECAY = {"weight_decay": 0.1}
 PAIRS = [
-    (SGD(0.05), lambda p: torch.optim.SGD(p, lr=0.05)),
-    (SGD(0.05, weight_decay=0.1), lambda p: torch.optim.SGD(p, lr=0.05, weight_decay=0.1)),
-    (Momentum(0.02), lambda p: torch.optim.SGD(p, lr=0.02, momentum=0.9)),
-    (Momentum(0.02, 0.8, 0.1), lambda p: torch.optim.SGD(p, lr=0.02, momentum=0.8, weight_decay=0.1)),
-    (Adam(), lambda p: torch.optim.Adam(p)),
-    (Adam(0.02, 0.8, 0.99, 1e-3), lambda p: torch.optim.Adam(p, lr=0.02, betas=(0.8, 0.99), eps=1e-3)),
+    (SGD(0.05), lambda p: O.SGD(p, lr=0.05)),
+    (SGD(0.05, **DECAY), lambda p: O.SGD(p, lr=0.05, **DECAY)),
+    (Momentum(0.02), lambda p: O.SGD(p, lr=0.02, momentum=0.9)),
+    (Momentum(0.02, 0.8, **DECAY), lambda p: O.SGD(p, lr=0.02, momentum=0.8, **DECAY)),
+    (Nesterov(0.02), lambda p: O.SGD(p, lr=0.02, momentum=0.9, nesterov=True)),
+    (Nesterov(0.02, 0.8, **DECAY), lambda p: O.SGD(p, lr=0.02, momentum=0.8, nesterov=True, **DECAY)),
+    (AdaGrad(0.05), lambda p: O.Adagrad(p, lr=0.05)),
+    (AdaGrad(0.05, 1e-3, **DECAY), lambda p: O.Adagrad(p, lr=0.05, eps=1e-3, **DECAY)),
+    (RMSProp(0.005), lambda p: O.RMSprop(p, lr=0.005, alpha=0.9)),
+    (RMSProp(0.005, 0.99, 1e-3, **DECAY), lambda p: O.RMSprop(p, lr=0.005, eps=1e-3, **DECAY)),
+    (Adam(), lambda p: O.Adam(p)),
+    (Adam(0.02, 0.8, 0.99, 1e-3), lambda p: O.Adam(p, lr=0.02, betas=(0.8, 0.99), eps=1e-3)),
+    (Adam(0.02, **DECAY), lambda p: O.Adam(p, lr=0.02, **DECAY)),
+    (AdamW(0.02), lambda p: O.AdamW(p, lr=0.02)),
+    (AdamW(0.02, 0.8, 0.99, 1e-3, **DECAY), lambda p: O.AdamW(p, lr=0.02, betas=(0.8, 0.99), eps=1e-3, **DECAY)),
 ]
 
 

@@ -6,10 +6,11 @@ import mpmath
 import numpy as np
 import pytest
 
-from treadle.optim import OPTIMIZERS, SGD, Adam, Momentum
+from treadle.optim import OPTIMIZERS, SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSProp
 from treadle.tree import leaves, tree_map
 
-ALL = [SGD(0.1), SGD(0.1, weight_decay=0.2), Momentum(0.1), Momentum(0.1, 0.5, 0.2), Adam(0.1)]
+EXTRAS = {"weight_decay": 0.2, "l1": 0.1, "clip_value": 0.9, "clip_norm": 1.5}
+ALL = [make(lr=0.1, **extras) for make in OPTIMIZERS.values() for extras in ({}, EXTRAS)]
 
 
 def take(optimizer, start, gradient, steps):
@@ -23,7 +24,12 @@ def take(optimizer, start, gradient, steps):
 
 @pytest.mark.parametrize(
     ("optimizer", "second"),
-    [(SGD(0.95), (-6.335, -1.8)), (Momentum(0.1, momentum=0.9), (-6.93, 1.6)), (Adam(0.3), (-6.7, 1.7))],
+    [
+        (SGD(0.95), (-6.335, -1.8)),
+        (Momentum(0.1, momentum=0.9), (-6.93, 1.6)),
+        (AdaGrad(1.5), (-5.5, 0.5)),
+        (Adam(0.3), (-6.7, 1.7)),
+    ],
 )
 def test_second_points_of_the_course(optimizer, second):
     # f = x²/20 + y² from (−7, 2): gradient (x/10, 2y)
@@ -50,7 +56,8 @@ def test_momentum_without_momentum_is_sgd():
     for decay in (0.0, 0.3):
         start = np.array([1.5, -2.0])
         np.testing.assert_array_equal(
-            take(Momentum(0.05, 0.0, decay), start, gradient, 10), take(SGD(0.05, decay), start, gradient, 10)
+            take(Momentum(0.05, 0.0, weight_decay=decay), start, gradient, 10),
+            take(SGD(0.05, weight_decay=decay), start, gradient, 10),
         )
 
 
@@ -106,10 +113,10 @@ def test_parameters_and_state_keep_their_dtype(optimizer, dtype):
         assert path == "step" or leaf.dtype == dtype
 
 
-@pytest.mark.parametrize("optimizer", [SGD(0.1), Momentum(0.1), Adam(0.1)], ids=repr)
-def test_a_gradient_of_zero_leaves_the_parameters(optimizer):
+@pytest.mark.parametrize("make", [make for make in OPTIMIZERS.values() if make is not AdamW])
+def test_a_gradient_of_zero_leaves_the_parameters(make):
     start = np.array([1.0, -2.0, 0.0])
-    np.testing.assert_array_equal(take(optimizer, start, np.zeros_like, 5), [start] * 6)
+    np.testing.assert_array_equal(take(make(lr=0.1), start, np.zeros_like, 5), [start] * 6)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -164,7 +171,7 @@ def test_epsilon_must_be_above_0(epsilon):
         Adam(epsilon=epsilon)
 
 
-@pytest.mark.parametrize("optimizer", [SGD, Momentum, Adam])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values())
 def test_numpy_settings_do_not_promote(optimizer):
     params = {"w": np.ones(3, np.float32)}
     made = optimizer(lr=np.float64(0.1))
@@ -188,4 +195,109 @@ def test_a_missing_gradient_is_an_error(optimizer):
 
 
 def test_optimisers_go_by_these_names():
-    assert {"sgd": SGD, "momentum": Momentum, "adam": Adam} == OPTIMIZERS
+    assert list(OPTIMIZERS) == ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
+
+
+def test_nesterov_under_a_constant_gradient_is_its_closed_form():
+    # v_t = g (1 − μ^t) / (1 − μ), p_t = p_0 − lr Σ (g + μ v)
+    points = take(Nesterov(0.1, momentum=0.8), np.array([1.0]), lambda p: np.array([2.0]), 20)
+    velocity = 2 * (1 - 0.8 ** np.arange(1, 21)) / 0.2
+    np.testing.assert_allclose(np.ravel(points[1:]), 1 - 0.1 * np.cumsum(2 + 0.8 * velocity), rtol=1e-13)
+
+
+def test_adagrad_under_a_constant_gradient_shrinks_its_steps_by_the_root_of_their_number():
+    points = take(AdaGrad(0.3, epsilon=1e-300), np.zeros(1), lambda p: np.array([-5.0]), 20)
+    np.testing.assert_allclose(np.ravel(points[1:]), 0.3 * np.cumsum(1 / np.sqrt(np.arange(1, 21))), rtol=1e-13)
+
+
+def test_rmsprop_under_a_constant_gradient_is_its_closed_form():
+    # s_t = g² (1 − β^t)
+    points = take(RMSProp(0.3, beta=0.7, epsilon=1e-300), np.zeros(1), lambda p: np.array([-5.0]), 20)
+    np.testing.assert_allclose(
+        np.ravel(points[1:]), 0.3 * np.cumsum(1 / np.sqrt(1 - 0.7 ** np.arange(1, 21))), rtol=1e-13
+    )
+
+
+def test_decoupled_decay_without_a_gradient_is_a_geometric_row_and_coupled_decay_is_a_gradient():
+    points = take(AdamW(0.1, weight_decay=0.5), np.array([3.0]), np.zeros_like, 10)
+    np.testing.assert_allclose(np.ravel(points), 3 * 0.95 ** np.arange(11), rtol=1e-13)
+    points = take(Adam(0.1, weight_decay=0.5), np.array([3.0]), np.zeros_like, 1)
+    np.testing.assert_allclose(points[1], [2.9], rtol=1e-7)  # Adam steps by lr whatever the size of its gradient
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_gradients_are_clipped_by_value_then_by_norm_then_penalised(make):
+    params = {"a": np.array([1.0, -2.0]), "b": [np.array([[0.0]])]}
+    grads = {"a": np.array([3.0, -0.5]), "b": [np.array([[-9.0]])]}
+    extras = {"weight_decay": 0.25, "l1": 0.5, "clip_value": 2.0, "clip_norm": 1.0}
+    optimizer = make(lr=0.1, **extras)
+    norm = math.sqrt(2**2 + 0.5**2 + 2**2)
+    decay = 0 if make is AdamW else 0.25
+    wanted = {
+        "a": np.array([2, -0.5]) / norm + decay * params["a"] + [0.5, -0.5],
+        "b": [np.array([[-2]]) / norm],
+    }
+    found = optimizer.regularized(params, grads)
+    for (path, one), (_, other) in zip(leaves(found), leaves(wanted), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-14, err_msg=path)
+    # the rule gets that gradient and nothing else
+    bare = make(lr=0.1, weight_decay=0.25) if make is AdamW else make(lr=0.1)
+    new, _ = optimizer.step(params, grads, optimizer.init(params))
+    plain, _ = bare.step(params, wanted, bare.init(params))
+    for (_, one), (_, other) in zip(leaves(new), leaves(plain), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1e-30, 1.0, 1e30])
+def test_the_norm_neither_overflows_nor_underflows(size, dtype):
+    params = np.zeros(2, dtype)
+    found = SGD(1.0, clip_norm=size / 2).regularized(params, np.array([3, 4], dtype) * dtype(size))
+    np.testing.assert_allclose(found, np.array([0.3, 0.4]) * size, rtol=1e-6)
+    assert found.dtype == dtype
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("weight_decay", -0.1), ("l1", math.inf), ("clip_value", 0), ("clip_norm", -1), ("clip_norm", math.nan)],
+)
+def test_penalties_and_limits_out_of_range_are_refused(make, name, value):
+    with pytest.raises(ValueError, match=f"{make.__name__}: {name} must be"):
+        make(lr=0.1, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "lines"),
+    [
+        (SGD(0.1), ["p ← p − 0.1 g"]),
+        (
+            Nesterov(0.1, clip_value=2, clip_norm=1, weight_decay=0.01, l1=0.5),
+            [
+                "g ← min(max(g, −2), 2)",
+                "g ← g · min(1, 1 / ‖g‖)",
+                "g ← g + 0.01 p + 0.5 sign(p)",
+                "v ← 0.9 v + g",
+                "p ← p − 0.1 (g + 0.9 v)",
+            ],
+        ),
+        (AdaGrad(0.1), ["s ← s + g²", "p ← p − 0.1 g / (√s + 1e-10)"]),
+        (RMSProp(0.1), ["s ← 0.9 s + 0.1 g²", "p ← p − 0.1 g / (√s + 1e-08)"]),
+        (
+            AdamW(0.1),
+            [
+                "p ← (1 − 0.1 · 0.01) p",
+                "m ← 0.9 m + 0.1 g",
+                "v ← 0.999 v + 0.001 g²",
+                "p ← p − 0.1 (m / (1 − 0.9ᵗ)) / (√(v / (1 − 0.999ᵗ)) + 1e-08)",
+            ],
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_optimiser_prints_its_rule(optimizer, lines):
+    assert optimizer.rule().splitlines() == lines
+
+
+def test_the_same_rule_with_another_learning_rate():
+    assert Adam(0.1, 0.8, l1=0.1).with_lr(0.5) == Adam(0.5, 0.8, l1=0.1)

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from treadle import kernels
 from treadle.kernels import reference
-from treadle.optim import OPTIMIZERS, SGD, Adam, Momentum
+from treadle.optim import OPTIMIZERS, SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSProp
 from treadle.optim.optimizer import Optimizer
 from treadle.tree import leaves, tree_map
 
@@ -21,15 +21,22 @@ DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 ROUNDING = {np.float32: 1e-5, np.float64: 1e-13}
 SHARES = st.floats(0, 0.99)
 RATES = st.sampled_from([0.0, 1e-6, 1e-3, 0.1, 1.0, 10.0])
+EPSILONS = st.sampled_from([1e-8, 1e-3, 2.0])
+LIMITS = st.sampled_from([None, None, 0.5, 3.0])
+EXTRAS = {"weight_decay": RATES, "l1": RATES, "clip_value": LIMITS, "clip_norm": LIMITS}
 ALL = st.one_of(
-    st.builds(SGD, RATES, RATES),
-    st.builds(Momentum, RATES, SHARES, RATES),
-    st.builds(Adam, RATES, SHARES, SHARES, st.sampled_from([1e-8, 1e-3, 2.0])),
+    st.builds(SGD, RATES, **EXTRAS),
+    st.builds(Momentum, RATES, SHARES, **EXTRAS),
+    st.builds(Nesterov, RATES, SHARES, **EXTRAS),
+    st.builds(AdaGrad, RATES, EPSILONS, **EXTRAS),
+    st.builds(RMSProp, RATES, SHARES, EPSILONS, **EXTRAS),
+    st.builds(Adam, RATES, SHARES, SHARES, EPSILONS, **EXTRAS),
+    st.builds(AdamW, RATES, SHARES, SHARES, EPSILONS, **EXTRAS),
 )
 
 
 def test_every_optimiser_is_among_those_compared():
-    assert set(OPTIMIZERS.values()) == {SGD, Momentum, Adam}
+    assert set(OPTIMIZERS.values()) == {SGD, Momentum, Nesterov, AdaGrad, RMSProp, Adam, AdamW}
 
 
 def close(found, wanted, dtype):
@@ -64,9 +71,13 @@ def test_updates_in_place_are_the_pure_steps(k, dtype, data):
 
 
 @BOTH
-@pytest.mark.parametrize("optimizer", [SGD(0.1, 0.5), Momentum(0.1, 0.5, 0.5)], ids=repr)
+@pytest.mark.parametrize(
+    "optimizer",
+    [SGD(0.1, weight_decay=0.5), Momentum(0.1, 0.5, weight_decay=0.5), AdamW(0.1, weight_decay=0.5)],
+    ids=repr,
+)
 def test_weight_decay_pulls_towards_zero_where_there_is_no_gradient(optimizer, k):
-    # g = 0: p ← (1 − 0.05) p for both in the first step
+    # g = 0: p ← (1 − 0.05) p for all in the first step
     params = np.array([4.0, -2.0, 0.0])
     with kernels.use(k):
         optimizer.update(params, np.zeros(3), optimizer.init(params))
@@ -78,7 +89,7 @@ def test_weight_decay_pulls_towards_zero_where_there_is_no_gradient(optimizer, k
 @pytest.mark.parametrize("size", [0, 1, 7, 100_003])
 def test_lengths_that_fill_no_vector(size, dtype, k):
     rng = np.random.default_rng(0)
-    for optimizer in (SGD(0.1, 0.1), Momentum(0.1, 0.9, 0.1), Adam(0.1)):
+    for optimizer in (make(lr=0.1, weight_decay=0.1) for make in OPTIMIZERS.values()):
         params, grads = (rng.normal(size=size).astype(dtype) for _ in range(2))
         wanted, _ = optimizer.step(params.copy(), grads, optimizer.init(params))
         with kernels.use(k):

@@ -43,10 +43,11 @@ from treadle.kernels.images import (
     max_pool2d_gradient,
     max_pool2d_select,
 )
-from treadle.kernels.updates import adam, largest, momentum, sgd, take_scaled
+from treadle.kernels.updates import adagrad, adam, largest, momentum, nesterov, rmsprop, sgd, take_scaled
 
 __all__ = [
     "abs",
+    "adagrad",
     "adam",
     "add",
     "avg_pool2d",
@@ -82,11 +83,13 @@ __all__ = [
     "momentum",
     "multiply",
     "negative",
+    "nesterov",
     "pad",
     "power",
     "relu",
     "relu_gradient",
     "reshape",
+    "rmsprop",
     "scatter_add",
     "sgd",
     "sigmoid",

@@ -23,16 +23,36 @@ def largest(x: Array) -> float:
     return float(np.max(np.abs(x), initial=0))
 
 
-def sgd(p: Array, g: Array, lr: float, weight_decay: float) -> None:
-    """p ← p − lr · (g + weight_decay · p)."""
-    p -= lr * (g + weight_decay * p)
+def sgd(p: Array, g: Array, lr: float) -> None:
+    """p ← p − lr · g."""
+    p -= lr * g
 
 
-def momentum(p: Array, g: Array, velocity: Array, lr: float, momentum: float, weight_decay: float) -> None:
-    """v ← momentum · v + g + weight_decay · p, p ← p − lr · v."""
+def momentum(p: Array, g: Array, velocity: Array, lr: float, momentum: float) -> None:
+    """v ← momentum · v + g, p ← p − lr · v."""
     velocity *= momentum
-    velocity += g + weight_decay * p
+    velocity += g
     p -= lr * velocity
+
+
+def nesterov(p: Array, g: Array, velocity: Array, lr: float, momentum: float) -> None:
+    """v ← momentum · v + g, p ← p − lr · (g + momentum · v)."""
+    velocity *= momentum
+    velocity += g
+    p -= lr * (g + momentum * velocity)
+
+
+def adagrad(p: Array, g: Array, total: Array, lr: float, epsilon: float) -> None:
+    """s ← s + g², p ← p − lr · g / (√s + ε)."""
+    total += g * g
+    p -= lr * (g / (np.sqrt(total) + epsilon))
+
+
+def rmsprop(p: Array, g: Array, square: Array, lr: float, beta: float, epsilon: float) -> None:
+    """s ← beta · s + (1 − beta) · g², p ← p − lr · g / (√s + ε)."""
+    square *= beta
+    square += (1 - beta) * (g * g)
+    p -= lr * (g / (np.sqrt(square) + epsilon))
 
 
 def adam(

@@ -1,26 +1,26 @@
-"""Gradient descent with momentum."""
+"""Gradient descent with momentum, and its form that looks ahead."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from treadle import kernels
-from treadle.optim.optimizer import LARGE, Array, Optimizer
+from treadle.optim.optimizer import Array, Regularized
 from treadle.tree import Tree, tree_map
 
 
 @dataclass(frozen=True)
-class Momentum(Optimizer):
-    """Gradient descent with momentum: v ← momentum · v + g + weight_decay · p, p ← p − lr · v.
+class Momentum(Regularized):
+    """Gradient descent with momentum: v ← momentum · v + g, p ← p − lr · v.
 
     Args:
         lr: learning rate, not negative.
         momentum: share of the velocity kept, from 0 to below 1.
-        weight_decay: L2 regularisation, added to the gradient.
+
+    Other settings are those of `Regularized`.
 
     >>> import numpy as np
     >>> optimizer = Momentum(lr=0.1)
@@ -36,12 +36,10 @@ class Momentum(Optimizer):
     slots: ClassVar[int] = 1
     lr: float
     momentum: float = 0.9
-    weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        self._require("lr", 0, math.inf)
+        super().__post_init__()
         self._require("momentum", 0, 1)
-        self._require("weight_decay", 0, math.inf)
 
     def init(self, params: Tree) -> Tree:
         """Return velocities of zero."""
@@ -49,17 +47,59 @@ class Momentum(Optimizer):
 
     def step(self, params: Tree, grads: Tree, state: Tree) -> tuple[Tree, Tree]:
         """Return parameters and velocities after one step."""
-        if self.weight_decay:
-            grads = tree_map(lambda p, g: g + self.weight_decay * p, params, grads)
+        grads = self.regularized(params, grads)
         velocity = tree_map(lambda v, g: self.momentum * v + g, state["velocity"], grads)
         return tree_map(lambda p, v: p - self.lr * v, params, velocity), {"velocity": velocity}
 
     def update(self, params: Array, grads: Array, state: Tree) -> Tree:
         """Take a step in place, as `Optimizer.update`."""
-        kernels.active().momentum(params, grads, state["velocity"], self.lr, self.momentum, self.weight_decay)
+        grads = self.regularized(params, grads)
+        kernels.active().momentum(params, grads, state["velocity"], self.lr, self.momentum)
         return state
 
     def bounds(self, params: float, grads: float, state: float) -> tuple[float, float]:
         """Bound the next parameters and velocities, as `Optimizer.bounds`."""
-        velocity = self.momentum * state + grads + self.weight_decay * params
-        return params + self.lr * velocity, velocity if max(self.lr, self.weight_decay) < LARGE else math.inf
+        velocity = self.momentum * state + self.pull(params, grads)
+        return params + self.lr * velocity, velocity
+
+    def _rule(self) -> list[str]:
+        return [f"v ← {self.momentum:g} v + g", f"p ← p − {self.lr:g} v"]
+
+
+@dataclass(frozen=True)
+class Nesterov(Momentum):
+    """Nesterov's momentum: v ← momentum · v + g, p ← p − lr · (g + momentum · v).
+
+    Arguments are those of `Momentum`.
+
+    >>> import numpy as np
+    >>> optimizer, params = Nesterov(lr=0.1, momentum=0.5), {"x": np.array([1.0])}
+    >>> params, state = optimizer.step(params, {"x": np.array([2.0])}, optimizer.init(params))
+    >>> params["x"]
+    array([0.7])
+
+    Source: Nesterov, A method for solving the convex programming problem with convergence rate O(1/k²), 1983; form
+    as in Sutskever et al., ICML 2013, and PyTorch.
+    """
+
+    def step(self, params: Tree, grads: Tree, state: Tree) -> tuple[Tree, Tree]:
+        """Return parameters and velocities after one step."""
+        grads = self.regularized(params, grads)
+        velocity = tree_map(lambda v, g: self.momentum * v + g, state["velocity"], grads)
+        ahead = tree_map(lambda g, v: g + self.momentum * v, grads, velocity)
+        return tree_map(lambda p, a: p - self.lr * a, params, ahead), {"velocity": velocity}
+
+    def update(self, params: Array, grads: Array, state: Tree) -> Tree:
+        """Take a step in place, as `Optimizer.update`."""
+        grads = self.regularized(params, grads)
+        kernels.active().nesterov(params, grads, state["velocity"], self.lr, self.momentum)
+        return state
+
+    def bounds(self, params: float, grads: float, state: float) -> tuple[float, float]:
+        """Bound the next parameters and velocities, as `Optimizer.bounds`."""
+        pull = self.pull(params, grads)
+        velocity = self.momentum * state + pull
+        return params + self.lr * (pull + self.momentum * velocity), velocity
+
+    def _rule(self) -> list[str]:
+        return [f"v ← {self.momentum:g} v + g", f"p ← p − {self.lr:g} (g + {self.momentum:g} v)"]

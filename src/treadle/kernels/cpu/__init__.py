@@ -17,25 +17,22 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 from treadle.kernels.cpu.compile import compiles
 from treadle.kernels.cpu.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 from treadle.kernels.cpu.elementwise import (
-    adam,
     add,
     cross_entropy,
     cross_entropy_gradient,
-    largest,
-    momentum,
     relu,
     relu_gradient,
-    sgd,
     sum,  # noqa: A004 - kernels carry NumPy's names
-    take_scaled,
 )
 from treadle.kernels.cpu.fusion import fuse
 from treadle.kernels.cpu.normalization import standardize, standardize_gradient, var
 from treadle.kernels.cpu.pooling import max_pool2d, max_pool2d_gradient
 from treadle.kernels.cpu.product import matmul
 from treadle.kernels.cpu.threads import with_threads
+from treadle.kernels.cpu.updates import adagrad, adam, largest, momentum, nesterov, rmsprop, sgd, take_scaled
 
 __all__ = [
+    "adagrad",
     "adam",
     "add",
     "compiles",
@@ -50,8 +47,10 @@ __all__ = [
     "max_pool2d",
     "max_pool2d_gradient",
     "momentum",
+    "nesterov",
     "relu",
     "relu_gradient",
+    "rmsprop",
     "sgd",
     "standardize",
     "standardize_gradient",

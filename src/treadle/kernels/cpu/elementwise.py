@@ -1,4 +1,4 @@
-"""Sums, the loss and updates of parameters in one pass over memory."""
+"""Sums and the loss in one pass over memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from treadle.kernels.cpu.calls import (
     fill_with,
     in_memory_order,
     is_batch_last,
-    memory,
     planes,
 )
 from treadle.kernels.cpu.compile import compiled
@@ -207,87 +206,3 @@ def cross_entropy_gradient(
     """Gradient of `cross_entropy` by the scores."""
     out = np.empty_like(scores) if out is None else out
     return out, [(_cross_entropy_gradient, (gradient, scores, labels, out))]
-
-
-@compiled
-def _largest_bits(bits):
-    # without its sign a float sorts as its bits do, and integers are compared in vectors
-    top, sign = bits.dtype.type(0), bits.dtype.type(1 << (8 * bits.itemsize - 1))
-    for i in range(len(bits)):
-        top = max(top, bits[i] & ~sign)
-    return top
-
-
-def largest(x: Array) -> float:
-    """Largest absolute value of a flat array; NaN or ∞ if one is not finite."""
-    bits = np.dtype(f"u{x.itemsize}")
-    return float(np.array(_largest_bits(x.view(bits)), bits).view(x.dtype))
-
-
-@compiled
-def sgd(p, g, lr, weight_decay):
-    """One step of gradient descent on flat arrays, in place."""
-    lr, weight_decay = p.dtype.type(lr), p.dtype.type(weight_decay)
-    for i in range(len(p)):
-        p[i] -= lr * (g[i] + weight_decay * p[i])
-
-
-@compiled
-def momentum(p, g, velocity, lr, momentum, weight_decay):
-    """One step of gradient descent with momentum on flat arrays, in place; a velocity that has faded counts as 0."""
-    lr, momentum, weight_decay = p.dtype.type(lr), p.dtype.type(momentum), p.dtype.type(weight_decay)
-    faded = np.finfo(p.dtype).tiny * p.dtype.type(2**27)
-    zero = p.dtype.type(0)
-    for i in range(len(p)):
-        before = zero if abs(velocity[i]) < faded else velocity[i]
-        velocity[i] = momentum * before + (g[i] + weight_decay * p[i])
-        p[i] -= lr * velocity[i]
-
-
-@compiled
-def adam(p, g, mean, square, rate, root, beta1, beta2, epsilon):
-    """One step of Adam on flat arrays, in place: rate = lr / (1 − β₁ᵗ), root = √(1 − β₂ᵗ).
-
-    Means below 2²⁷ times the smallest normal float, and squares that would be below it, count as 0: the processor
-    takes a hundred times as long for such numbers, and means of inputs that are mostly 0 fade to them.
-    """
-    f = p.dtype.type
-    rate, inverse, epsilon, zero = f(rate), f(1 / root), f(epsilon), f(0)
-    keep1, keep2, take1, take2 = f(beta1), f(beta2), f(1 - beta1), f(1 - beta2)
-    tiny = np.finfo(p.dtype).tiny
-    faded, least = tiny * f(2**27), np.sqrt(tiny) * f(2)
-    for i in range(len(p)):
-        gradient = zero if abs(g[i]) < faded else g[i]
-        large = zero if abs(g[i]) < least else g[i]
-        before = zero if abs(mean[i]) < faded else mean[i]
-        spread = zero if square[i] < f(2) * tiny else square[i]
-        mean[i] = keep1 * before + take1 * gradient
-        square[i] = keep2 * spread + take2 * (large * large)
-        p[i] -= rate * (mean[i] / (np.sqrt(square[i]) * inverse + epsilon))
-
-
-@compiled
-def _take_scaled(samples, indices, offset, factor, out):
-    for n in range(len(indices)):
-        row = samples[indices[n]]
-        for i in range(len(row)):
-            out[n, i] = (out.dtype.type(row[i]) - offset) * factor
-
-
-@compiled
-def _take_scaled_batch_last(samples, indices, offset, factor, out):
-    for begin in range(0, len(indices), 16):
-        for i in range(samples.shape[1]):
-            for n in range(begin, min(begin + 16, len(indices))):
-                out[i, n] = (out.dtype.type(samples[indices[n], i]) - offset) * factor
-
-
-def take_scaled(samples: Array, indices: Array, offset: Any, factor: Any, out: Array) -> None:
-    """out[n] = (samples[indices[n]] − offset) · factor, for samples (M, …) and out (N, …)."""
-    flat = samples.reshape(len(samples), -1)
-    if out.flags.c_contiguous and samples.flags.c_contiguous:
-        _take_scaled(flat, indices, offset, factor, out.reshape(len(out), -1))
-    elif out.ndim == 4 and is_batch_last(out) and samples.flags.c_contiguous:
-        _take_scaled_batch_last(flat, indices, offset, factor, memory(out).reshape(-1, len(out)))
-    else:
-        reference.take_scaled(samples, indices, offset, factor, out)
