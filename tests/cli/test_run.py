@@ -326,6 +326,16 @@ def test_every_choice_works(cli, digits, setting, name):
         changes.pop("loss.kind", None)
     if setting == "training.metrics":
         value = [name]
+    if setting == "optimizer.schedule":
+        needs = {
+            "step": " 1",
+            "exponential": " 0.5",
+            "polynomial": " 2",
+            "cosine": " 2",
+            "warmup": " 2",
+            "one_cycle": " 9",
+        }
+        value = [name + needs.get(name, "")]
     if setting == "data.source":
         assert load(name).train.classes is not None
         return

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from treadle.errors import RecipeError
 from treadle.losses import CrossEntropy
 from treadle.nn import Flatten, Linear, Sequential
-from treadle.optim import SGD, Momentum
+from treadle.optim import SGD, Cosine, Momentum, Warmup
 from treadle.recipe import CHOICES, Recipe
 
 VALID = """\
@@ -75,6 +75,17 @@ def test_stages_left_out_take_their_defaults(read):
     assert repr(recipe.build_network("0123456789", (1, 28, 28))) == repr(Sequential(Flatten(), Linear(10)))
 
 
+def test_schedules_and_penalties_are_part_of_the_optimizer(read):
+    text = VALID + 'schedule = ["warmup 5 begin=0.0 by=step", "cosine 3"]\nclip_norm = 2.5\nl1 = 0.1\n'
+    recipe = read(text)
+    assert recipe.build_schedule() == [Warmup(5, 0.0, "step"), Cosine(3)]
+    assert recipe.build_optimizer() == SGD(0.1, l1=0.1, clip_norm=2.5)
+    assert read(recipe.to_toml()) == recipe
+    assert read(VALID).build_schedule() == []
+    # another kind keeps what it shares with the old one
+    assert recipe.change({"optimizer.kind": "adam"}).build_schedule() == recipe.build_schedule()
+
+
 def test_layers_take_the_arguments_of_their_class(read):
     recipe = read(LAYERS.format("linear 10 bias=false weight_init=he_normal"))
     assert list(recipe.build_network("0123456789", (1, 28, 28)).layers.values())[3] == Linear(
@@ -103,7 +114,7 @@ def test_byte_order_mark_is_no_error(read):
         (VALID + "data.x = 1\n", "r.toml, line 10: unknown key 'data' in [optimizer]: there are kind, lr,"),
         (VALID.replace('"cross_entropy"', '"crossentropy"'), "r.toml, line 5: loss.kind is 'crossentropy': did you mean 'cross_entropy'?"),
         (VALID.replace('"cross_entropy"', "[1]"), "r.toml, line 5: loss.kind is [1]: there are squared_error,"),
-        (VALID.replace('"sgd"', '"os.system"'), "r.toml, line 8: optimizer.kind is 'os.system': there are sgd, momentum, adam"),
+        (VALID.replace('"sgd"', '"os.system"'), "r.toml, line 8: optimizer.kind is 'os.system': there are sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw"),
         (VALID.replace('"softmax"', '"softmx"'), "r.toml, line 2: network.preset is 'softmx': did you mean 'softmax'?"),
         (VALID.replace('"softmax"', '"../../x"'), "r.toml, line 2: network.preset is '../../x': there are baseline,"),
         (VALID.replace('preset = "softmax"', ""), "r.toml, line 1: network: give either preset or layers"),
@@ -113,7 +124,13 @@ def test_byte_order_mark_is_no_error(read):
         (VALID.replace('kind = "cross_entropy"', ""), "r.toml, line 4: [loss] needs kind: one of squared_error,"),
         (VALID.replace("lr = 0.1", ""), "r.toml, line 7: [optimizer] needs a value for lr"),
         ("optimizer.kind = 'sgd'\n" + VALID[: VALID.index("[optim")], "r.toml, line 1: [optimizer] needs a value for lr"),
-        (VALID[: VALID.index("[optim")], "r.toml: the stage [optimizer] is missing: add it with kind (sgd, momentum, adam)"),
+        (VALID[: VALID.index("[optim")], "r.toml: the stage [optimizer] is missing: add it with kind (sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw)"),
+        (VALID + 'schedule = ["cosin 3"]\n', "r.toml, line 10: optimizer.schedule, item 1: no schedule is called 'cosin': did you mean 'cosine'?"),
+        (VALID + 'schedule = ["cosine"]\n', "line 10: optimizer.schedule, item 1: schedule 'cosine': missing a required argument: 'length'; it takes length end=0.0"),
+        (VALID + 'schedule = ["cosine 3 by=week"]\n', "schedule 'cosine 3 by=week': by should be 'epoch' or 'step', found 'week'"),
+        (VALID + 'schedule = ["step 3", "cosine 2"]\n', "r.toml, line 10: optimizer.schedule: Step(every=3, rate=0.1, length=None, by='epoch') goes on for ever"),
+        (VALID + "schedule = []\n", "r.toml, line 10: optimizer.schedule is empty"),
+        (VALID + "clip_norm = 0\n", "r.toml, line 10: optimizer.clip_norm: SGD: clip_norm must be above 0"),
         (VALID.replace("0.1", '"0.1"'), "r.toml, line 9: optimizer.lr should be a valid number, found '0.1'"),
         (VALID.replace("0.1", "true"), "r.toml, line 9: optimizer.lr should be a valid number, found true"),
         (VALID.replace("0.1", "-1"), "r.toml, line 9: optimizer.lr: SGD: lr must be at least 0"),

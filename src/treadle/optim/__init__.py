@@ -5,6 +5,19 @@ from treadle.optim.adam import Adam, AdamW
 from treadle.optim.momentum import Momentum, Nesterov
 from treadle.optim.optimizer import Optimizer, Regularized
 from treadle.optim.rmsprop import RMSProp
+from treadle.optim.schedule import (
+    SCHEDULES,
+    Constant,
+    Cosine,
+    Exponential,
+    OneCycle,
+    OnPlateau,
+    Plan,
+    Polynomial,
+    Schedule,
+    Step,
+    Warmup,
+)
 from treadle.optim.sgd import SGD
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
@@ -19,13 +32,24 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 __all__ = [
     "OPTIMIZERS",
+    "SCHEDULES",
     "SGD",
     "AdaGrad",
     "Adam",
     "AdamW",
+    "Constant",
+    "Cosine",
+    "Exponential",
     "Momentum",
     "Nesterov",
+    "OnPlateau",
+    "OneCycle",
     "Optimizer",
+    "Plan",
+    "Polynomial",
     "RMSProp",
     "Regularized",
+    "Schedule",
+    "Step",
+    "Warmup",
 ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -49,6 +50,12 @@ class Optimizer(ABC):
         """
         return math.inf, math.inf
 
+    def with_lr(self, lr: float) -> Self:
+        """Return the same rule with another learning rate, as a schedule asks for."""
+        made = copy.copy(self)
+        object.__setattr__(made, "lr", lr)  # settings are frozen, and this object is nobody's yet
+        return made
+
     def _require(self, name: str, low: float, high: float, *, above: bool = False) -> None:
         """Make a setting a plain float, weak in dtype; ValueError unless low ≤ it < high, or low < it if above."""
         value: Any = getattr(self, name)
@@ -89,10 +96,6 @@ class Regularized(Optimizer):
         for name in ("clip_value", "clip_norm"):
             if getattr(self, name) is not None:
                 self._require(name, 0, math.inf, above=True)
-
-    def with_lr(self, lr: float) -> Self:
-        """Return the same rule with another learning rate, as a schedule asks for."""
-        return replace(self, lr=lr)  # type: ignore[call-arg] # every rule has a field of that name
 
     def rule(self) -> str:
         """Return the update of a parameter p by its gradient g, with the numbers of this optimiser.

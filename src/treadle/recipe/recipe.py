@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
+import inspect
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from treadle.data import Sets, load
 from treadle.errors import MemoryLimitError, RecipeError, ShapeError, suggest
 from treadle.losses import Loss
 from treadle.nn import MODELS, Module, Sequential, require_memory
-from treadle.optim import Optimizer
+from treadle.optim import OnPlateau, Optimizer, Schedule
 from treadle.recipe.stages import (
     CHOICES,
     DataStage,
@@ -167,6 +167,10 @@ class Recipe(BaseModel):
         """Make the optimiser."""
         return self.optimizer.build()  # type: ignore[no-any-return]
 
+    def build_schedule(self) -> list[Schedule | OnPlateau]:
+        """Make the schedules of the learning rate."""
+        return self.optimizer.build_schedule()  # type: ignore[no-any-return]
+
     def build_network(self, classes: Sequence[str] | None, shape: tuple[int, ...]) -> Module:
         """Make the network for data of these classes (None: numbers to predict) and samples of a shape.
 
@@ -208,7 +212,9 @@ def _describe(detail: ErrorDetails, values: Mapping[str, Any], source: _Source) 
         case "missing":
             if len(path) > 1:
                 return f"{place}: {stage} needs a value for {path[-1]}"
-            ways = (f"{key} ({', '.join(named)})" for key, named in CHOICES[str(path[0])].items())
+            choices = CHOICES[str(path[0])]
+            keys = ["kind"] if "kind" in choices else list(choices)
+            ways = (f"{key} ({', '.join(choices[key])})" for key in keys)
             return f"{place}: the stage {stage} is missing: add it with {' or '.join(ways)}"
         case "union_tag_not_found":
             return f"{place}: {stage} needs kind: one of {', '.join(CHOICES[str(path[0])]['kind'])}"
@@ -259,7 +265,8 @@ def _known_keys(path: Sequence[int | str], values: Mapping[str, Any]) -> list[st
 
 def _settings(stage: str, kind: str) -> list[str]:
     """Keys of a stage that has kinds."""
-    return ["kind", *(field.name for field in dataclasses.fields(CHOICES[stage]["kind"][kind]))]
+    own = inspect.signature(CHOICES[stage]["kind"][kind]).parameters
+    return ["kind", *own, *(key for key in CHOICES[stage] if key != "kind")]
 
 
 def _line(text: str, path: Sequence[int | str]) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import shlex
 import tomllib
@@ -28,14 +27,14 @@ from treadle.errors import suggest
 from treadle.losses import LOSSES
 from treadle.metrics import METRICS
 from treadle.nn import LAYERS, MODELS, Module
-from treadle.optim import OPTIMIZERS
+from treadle.optim import OPTIMIZERS, SCHEDULES, OnPlateau, Plan, Schedule
 
 # stage → the setting that chooses → name → what is chosen; a dict per setting, so that a choice is named once
 CHOICES: dict[str, dict[str, Mapping[str, Any]]] = {
     "data": {"source": SOURCES, "scale": SCALES},
     "network": {"preset": MODELS, "layers": LAYERS},
     "loss": {"kind": LOSSES},
-    "optimizer": {"kind": OPTIMIZERS},
+    "optimizer": {"kind": OPTIMIZERS, "schedule": SCHEDULES},
     "resources": {"device": {"cpu": "the processor, with NumPy"}},
     "training": {"metrics": METRICS},
     "saving": {},
@@ -52,29 +51,29 @@ class Stage(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-def _stage_of(kind: str, chosen: type[Any]) -> type[Stage]:
+def _stage_of(kind: str, chosen: type[Any], base: type[Stage]) -> type[Stage]:
     """Make the stage model of a dataclass: its fields are the settings, and its own checks are run."""
     hints = get_type_hints(chosen)
     fields: dict[str, Any] = {"kind": (Literal[kind], ...)}
-    for field in dataclasses.fields(chosen):
-        default = ... if field.default is dataclasses.MISSING else field.default
-        fields[field.name] = (hints[field.name], default)
+    parameters = inspect.signature(chosen).parameters
+    for name, parameter in parameters.items():
+        fields[name] = (hints[name], ... if parameter.default is parameter.empty else parameter.default)
 
     def build(self: Any) -> Any:
-        return chosen(**{field.name: getattr(self, field.name) for field in dataclasses.fields(chosen)})
+        return chosen(**{name: getattr(self, name) for name in parameters})
 
     def construct(self: Any) -> Any:
         build(self)
         return self
 
     validators: dict[str, Any] = {"construct": model_validator(mode="after")(construct)}
-    model = create_model(f"{chosen.__name__}Stage", __base__=Stage, __validators__=validators, **fields)
+    model = create_model(f"{chosen.__name__}Stage", __base__=base, __validators__=validators, **fields)
     model.build = build  # type: ignore[attr-defined]
     return model
 
 
-def _union(choices: Mapping[str, type[Any]]) -> Any:
-    models = [_stage_of(kind, chosen) for kind, chosen in choices.items()]
+def _union(choices: Mapping[str, type[Any]], base: type[Stage] = Stage) -> Any:
+    models = [_stage_of(kind, chosen, base) for kind, chosen in choices.items()]
     return Annotated[reduce(or_, models), Field(discriminator="kind")]
 
 
@@ -148,8 +147,25 @@ class SavingStage(Stage):
     checkpoint_every: int = Field(default=1, ge=1)
 
 
-LossStage = _union(LOSSES)
-OptimizerStage = _union(OPTIMIZERS)
+def _schedule(text: str) -> str:
+    parse_schedule(text)
+    return text
+
+
+class ScheduledStage(Stage):
+    """What every optimizer may have besides its own settings: schedules of its learning rate, one after the other."""
+
+    schedule: list[Annotated[str, AfterValidator(_schedule)]] | None = Field(default=None, min_length=1)
+
+    @field_validator("schedule")
+    @classmethod
+    def _follow_one_another(cls, schedule: list[str] | None) -> list[str] | None:
+        Plan([parse_schedule(text) for text in schedule or ()], steps=1)
+        return schedule
+
+    def build_schedule(self) -> list[Schedule | OnPlateau]:
+        """Make the schedules."""
+        return [parse_schedule(text) for text in self.schedule or ()]
 
 
 def parse_layer(text: str) -> Module:
@@ -161,32 +177,45 @@ def parse_layer(text: str) -> Module:
     >>> parse_layer("linear 10 weight_init=he_normal")
     Linear(10, weight_init='he_normal')
     """
+    return _parse("layer", LAYERS, text)  # type: ignore[no-any-return]
+
+
+def parse_schedule(text: str) -> Schedule | OnPlateau:
+    """Make a schedule from its text in a recipe, as `parse_layer` does a layer.
+
+    >>> parse_schedule("warmup 5 begin=0.0")
+    Warmup(length=5, begin=0.0, by='epoch')
+    """
+    return _parse("schedule", SCHEDULES, text)  # type: ignore[no-any-return]
+
+
+def _parse(what: str, choices: Mapping[str, Any], text: str) -> Any:
     try:
         name, *parts = shlex.split(text) or [""]
     except ValueError as error:
-        raise ValueError(f"layer {text!r}: {error}") from error
-    if name not in LAYERS:
-        raise ValueError(f"no layer is called {name!r}: {suggest(name, LAYERS)}")
-    takes = f"it takes {' '.join(settings(LAYERS[name])) or 'no arguments'}"
+        raise ValueError(f"{what} {text!r}: {error}") from error
+    if name not in choices:
+        raise ValueError(f"no {what} is called {name!r}: {suggest(name, choices)}")
+    takes = f"it takes {' '.join(settings(choices[name])) or 'no arguments'}"
     named: dict[str, Any] = {}
     for key, _, value in (part.partition("=") for part in parts if "=" in part):
         if key in named:
-            raise ValueError(f"layer {text!r}: {key} is given twice; {takes}")
+            raise ValueError(f"{what} {text!r}: {key} is given twice; {takes}")
         named[key] = _argument(value)
     try:
         positional = [_argument(part) for part in parts if "=" not in part]
-        bound = inspect.signature(LAYERS[name]).bind(*positional, **named)
+        bound = inspect.signature(choices[name]).bind(*positional, **named)
     except TypeError as error:
-        raise ValueError(f"layer {text!r}: {error}; {takes}") from error
-    hints = get_type_hints(LAYERS[name])
+        raise ValueError(f"{what} {text!r}: {error}; {takes}") from error
+    hints = get_type_hints(choices[name])
     for key, value in bound.arguments.items():
         try:
             TypeAdapter(hints[key]).validate_python(value, strict=True)
         except ValidationError as error:
             expected = error.errors()[0]["msg"].removeprefix("Input should be ")
             expected += " or a pair such as [3,5]" if len(error.errors()) > 1 else ""
-            raise ValueError(f"layer {text!r}: {key} should be {expected}, found {value!r}; {takes}") from error
-    return LAYERS[name](*bound.args, **bound.kwargs)
+            raise ValueError(f"{what} {text!r}: {key} should be {expected}, found {value!r}; {takes}") from error
+    return choices[name](*bound.args, **bound.kwargs)
 
 
 def _argument(text: str) -> Any:
@@ -227,3 +256,7 @@ def parse_value(text: str) -> Any:
     except (ValueError, RecursionError):  # plain ValueError for a number of thousands of digits
         return text
     return parsed["value"] if len(parsed) == 1 else text
+
+
+LossStage = _union(LOSSES)
+OptimizerStage = _union(OPTIMIZERS, ScheduledStage)

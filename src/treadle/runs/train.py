@@ -44,6 +44,7 @@ def train(
             sets,
             loss=recipe.build_loss(),
             optimizer=recipe.build_optimizer(),
+            schedule=recipe.build_schedule(),
             batch_size=recipe.data.batch_size,
             epochs=recipe.training.epochs,
             seed=recipe.training.seed,

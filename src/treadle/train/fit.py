@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,7 +17,7 @@ from treadle.errors import LossError, ShapeError, TreadleError, suggest
 from treadle.losses import LOSSES, Loss
 from treadle.metrics import METRICS, Metric
 from treadle.nn import MODELS, Mode, Module, require_memory
-from treadle.optim import Optimizer
+from treadle.optim import OnPlateau, Optimizer, Plan, Schedule
 from treadle.tensor import Tensor
 from treadle.train.feed import Feed
 from treadle.train.loop import State, evaluate, outputs_of, train_epoch
@@ -34,7 +35,8 @@ class Run:
 
     `input_dtype` and `input_range` tell the units of the training inputs, before scaling.
     `history` holds a dict for each epoch: epoch, train_loss (mean over the batches while they were trained on),
-    validation_loss, validation_<metric>, and seconds of training without evaluation.
+    validation_loss, validation_<metric>, learning_rate at its first step where there is a schedule, and seconds of
+    training without evaluation.
     """
 
     network: Module
@@ -158,6 +160,7 @@ def fit(
     *,
     loss: Loss | str,
     optimizer: Optimizer,
+    schedule: Sequence[Schedule | OnPlateau] | Schedule | OnPlateau = (),
     batch_size: int = 100,
     epochs: int = 1,
     seed: int = 0,
@@ -177,6 +180,7 @@ def fit(
         sets: train, validation and test set; the test set is not looked at.
         loss: a loss, or its name.
         optimizer: the update rule.
+        schedule: of the learning rate: one, or several that follow one another.
         batch_size: samples in a step; the last batch of an epoch may be smaller.
         epochs: passes over the training set.
         seed: of the initial parameters and of the order of samples.
@@ -219,6 +223,11 @@ def fit(
             raise TreadleError(f"{name} must be at least {least}, found {number}")
     if not isinstance(optimizer, Optimizer):
         raise TreadleError(f"optimizer should be an optimiser such as td.optim.SGD(lr=0.1), found {optimizer!r}")
+    schedule = (schedule,) if isinstance(schedule, (Schedule, OnPlateau)) else tuple(schedule)
+    for part in schedule:
+        if not isinstance(part, (Schedule, OnPlateau)):
+            raise TreadleError(f"a schedule should be one such as td.optim.Cosine(length=10), found {part!r}")
+    plan = Plan(schedule, -(-len(sets.train) // batch_size))
     if isinstance(metrics, str):
         metrics = [metrics]
     names = metrics if metrics is not None else ["squared_error" if sets.train.classes is None else "accuracy"]
@@ -278,12 +287,17 @@ def fit(
                 begun = time.perf_counter()
                 indices = order.indices(epoch)
                 parts = (indices[i : i + batch_size] for i in range(0, len(indices), batch_size))
-                train_loss = train_epoch(optimizer, gradients, state, parts, key, after_step, whole)
+                losses = [past["validation_loss"] for past in run.history]
+                factor = partial(plan.factor, losses=losses)
+                first_lr = optimizer.lr * factor(state.step)
+                train_loss = train_epoch(optimizer, gradients, state, parts, key, after_step, whole, factor)
                 seconds = time.perf_counter() - begun
                 run.parameters, run.step = tree_map(np.copy, state.params), state.step
                 value, samples = evaluate(network, state.params, loss, chosen, sets.validation, fitted, run.dtype)
                 record: dict[str, Any] = {"epoch": epoch + 1, "train_loss": train_loss, "validation_loss": value}
                 record |= {f"validation_{name}": float(np.mean(samples[name])) for name in samples}
+                if schedule:
+                    record["learning_rate"] = first_lr
                 run.history.append({**record, "seconds": seconds})
                 if on_epoch:
                     on_epoch(run)
