@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import treadle as td
+from small_sets import line, three_classes
 from treadle import kernels
 from treadle.errors import DtypeError, LossError
-from treadle.losses import LOSSES, AbsoluteError, CrossEntropy, SquaredError
+from treadle.losses import LOSSES, AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, SquaredError
 
 NUMBERS = [(SquaredError(), "squared error"), (SquaredError(halved=True), "squared error")]
-NUMBERS += [(AbsoluteError(), "absolute error")]
+NUMBERS += [(AbsoluteError(), "absolute error"), (Huber(), "Huber's loss")]
 
 
 def value_and_gradient(loss, outputs, targets):
@@ -125,7 +126,7 @@ def test_numbers_of_the_course():
         ([1e4, -1e4, 0.0], [0.0, 2e4, 1e4], [1, 0, 0]),
         ([-1e4, -1e4, -1e4], [np.log(3)] * 3, [1 / 3] * 3),
         ([1e4, 1e4, 1e4], [np.log(3)] * 3, [1 / 3] * 3),
-        ([-np.inf, 0.0, 0.0], [np.inf, np.log(2), np.log(2)], [0, 0.5, 0.5]),
+        ([-np.inf, 0.0, 0.0], [np.inf, np.log(2), np.log(2)], [0, 0.5, 0.6]),
     ],
 )
 def test_cross_entropy_far_out(scores, losses, probabilities, dtype):
@@ -148,13 +149,25 @@ def test_scores_without_a_softmax_give_no_number(scores):
         (np.array([0, -1, 5]), "row 1 has label -1, expected 0 to 2"),
         (np.array([0.0, 1.0, 2.0]), "labels must be integers, found float64"),
         (np.array([True, False, True]), "labels must be integers, found bool"),
-        (np.array([0, 1]), r"expected labels of shape \(3,\) or one-hot \(3, 3\), found \(2,\)"),
-        (np.array([[0], [1], [2]]), r"or one-hot \(3, 3\), found \(3, 1\)"),
-        (np.array([[1, 0, 0], [0, 0.5, 0.5], [0, 0, 1]]), r"row 1 of the targets is not one-hot: \[0.0, 0.5, 0.5\]"),
-        (np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0]]), r"row 2 of the targets is not one-hot: \[0, 0, 0\]"),
-        (np.array([[1, 0, 0], [0, 1, 1], [0, 0, 0]]), r"row 1 of the targets is not one-hot: \[0, 1, 1\]"),
-        (np.array([[2, -1, 0], [0, 1, 0], [0, 0, 1]]), "row 0 of the targets is not one-hot"),
-        (np.array([[1, 0, 0], [0, np.nan, 0], [0, 0, 1]]), "row 1 of the targets is not one-hot"),
+        (
+            np.array([0, 1]),
+            r"expected labels of shape \(3,\), or rows \(3, 3\) that are one-hot or distributions, found \(2,\)",
+        ),
+        (np.array([[0], [1], [2]]), r"or rows \(3, 3\) that are one-hot or distributions, found \(3, 1\)"),
+        (
+            np.array([[1, 0, 0], [0, 0.5, 0.6], [0, 0, 1]]),
+            r"row 1 of the targets is no distribution: \[0.0, 0.5, 0.6\]",
+        ),
+        (
+            np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0]]),
+            r"row 2 of the targets is no distribution: \[0, 0, 0\]",
+        ),
+        (
+            np.array([[1, 0, 0], [0, 1, 1], [0, 0, 0]]),
+            r"row 1 of the targets is no distribution: \[0, 1, 1\]",
+        ),
+        (np.array([[2, -1, 0], [0, 1, 0], [0, 0, 1]]), "row 0 of the targets is no distribution"),
+        (np.array([[1, 0, 0], [0, np.nan, 0], [0, 0, 1]]), "row 1 of the targets is no distribution"),
     ],
 )
 @pytest.mark.parametrize("from_probabilities", [False, True])
@@ -265,7 +278,13 @@ def test_predictions():
 
 
 def test_losses_go_by_these_names():
-    assert {"squared_error": SquaredError, "absolute_error": AbsoluteError, "cross_entropy": CrossEntropy} == LOSSES
+    assert {
+        "squared_error": SquaredError,
+        "absolute_error": AbsoluteError,
+        "huber": Huber,
+        "cross_entropy": CrossEntropy,
+        "binary_cross_entropy": BinaryCrossEntropy,
+    } == LOSSES
 
 
 class Unknown:
@@ -302,7 +321,7 @@ def test_labels_without_values_reach_the_kernels(from_probabilities):
     [
         (CrossEntropy(), (4,), int, r"expected labels of shape \(3,\)"),
         (CrossEntropy(), (3,), float, "labels must be integers, found float64"),
-        (CrossEntropy(), (3, 2), int, "one-hot targets cannot be recorded in a training step: give labels"),
+        (CrossEntropy(), (3, 2), int, "rows of targets cannot be recorded in a training step: give labels"),
         (SquaredError(), (3,), float, r"predictions have shape \(3, 2\), targets \(3,\)"),
         (AbsoluteError(), (2, 3), float, r"targets \(2, 3\)"),
     ],
@@ -320,3 +339,160 @@ def test_labels_may_be_a_tensor_or_a_list():
     assert CrossEntropy()(scores, [0, 1]).item() == expected
     with pytest.raises(LossError, match="row 1 has label 2, expected 0 to 1"):
         CrossEntropy()(scores, td.tensor([0, 2]))
+
+
+@given(st.integers(1, 9), st.floats(0.01, 5), st.integers(0, 2**32))
+def test_huber_is_its_closed_form(samples, delta, seed):
+    rng = np.random.default_rng(seed)
+    z, y = rng.normal(size=(2, samples, 3)) * 3
+    z.flat[0], z.flat[-1] = y.flat[0], y.flat[-1] + delta  # at the lowest point, and where the parabola ends
+    d = z - y
+    value = np.where(abs(d) <= delta, d**2 / 2, delta * (abs(d) - delta / 2))
+    found, gradient = value_and_gradient(Huber(delta), z, y)
+    assert found == pytest.approx(value.mean(), rel=1e-12)
+    np.testing.assert_allclose(gradient, np.clip(d, -delta, delta) / z.size, rtol=1e-9, atol=1e-15)
+
+
+@given(st.integers(1, 9), st.integers(2, 6), st.floats(0, 1), st.booleans(), st.integers(0, 2**32))
+def test_smoothed_and_weighted_cross_entropy_is_its_closed_form(samples, classes, smoothing, weighted, seed):
+    rng = np.random.default_rng(seed)
+    scores, labels = rng.normal(size=(samples, classes)) * 5, rng.integers(0, classes, samples)
+    w = rng.uniform(0.1, 2, classes) if weighted else np.ones(classes)
+    loss = CrossEntropy(smoothing=smoothing, weights=w if weighted else None)
+    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    t = w * ((1 - smoothing) * one_hot(labels, classes) + smoothing / classes)
+    total = w[labels].sum()
+    found, gradient = value_and_gradient(loss, scores, labels)
+    assert found == pytest.approx(-np.sum(t * np.log(p)) / total, rel=1e-10)
+    np.testing.assert_allclose(gradient, (p * t.sum(axis=1, keepdims=True) - t) / total, rtol=1e-9, atol=1e-14)
+    rows = rng.dirichlet(np.ones(classes), samples)
+    found, gradient = value_and_gradient(loss, scores, rows)
+    t = w * ((1 - smoothing) * rows + smoothing / classes)
+    assert found == pytest.approx(-np.sum(t * np.log(p)) / samples, rel=1e-10)
+    np.testing.assert_allclose(gradient, (p * t.sum(axis=1, keepdims=True) - t) / samples, rtol=1e-9, atol=1e-14)
+
+
+def test_smoothing_of_1_forgets_the_labels_and_the_smallest_losses_of_the_course_stand():
+    scores = np.random.default_rng(0).normal(size=(5, 4))
+    values = [value_and_gradient(CrossEntropy(smoothing=1.0), scores, np.full(5, label))[0] for label in range(4)]
+    assert values == pytest.approx([values[0]] * 4, rel=1e-14)
+    for p, value in ((0.6, 0.5108256237659907), (0.1, 2.302585092994046)):
+        loss = CrossEntropy(from_probabilities=True)(td.tensor([[p, 1 - p]]), np.array([0]))
+        assert loss.item() == pytest.approx(value, rel=1e-14)
+
+
+@pytest.mark.parametrize("far", [1e4, np.inf])
+def test_a_class_with_no_share_may_be_as_far_out_as_it_likes(far):
+    # t = 0 beside a logarithm of −∞, or of −1e4, adds nothing
+    scores = np.array([[0.0, 0.0, -far]])
+    for loss in (CrossEntropy(weights=[1, 1, 0]), CrossEntropy(weights=[1, 1, 0], smoothing=0.0)):
+        found, gradient = value_and_gradient(loss, scores, np.array([0]))
+        assert found == pytest.approx(np.log(2))
+        np.testing.assert_allclose(gradient, [[-0.5, 0.5, 0]])
+    found, gradient = value_and_gradient(CrossEntropy(), scores, np.array([[0.25, 0.75, 0.0]]))
+    assert found == pytest.approx(np.log(2))
+    np.testing.assert_allclose(gradient, [[0.25, -0.25, 0]])
+
+
+def test_samples_of_classes_without_weight_give_no_loss_and_no_gradient():
+    found, gradient = value_and_gradient(CrossEntropy(weights=[0, 1]), np.array([[1.0, 2.0]]), np.array([0]))
+    assert found == 0
+    np.testing.assert_array_equal(gradient, [[0, 0]])
+
+
+@given(st.integers(1, 9), st.integers(0, 2**32))
+def test_binary_cross_entropy_is_that_of_two_classes(samples, seed):
+    rng = np.random.default_rng(seed)
+    s, y = rng.normal(size=(samples, 1)) * 5, rng.integers(0, 2, samples)
+    found, gradient = value_and_gradient(BinaryCrossEntropy(), s, y)
+    two, by_both = value_and_gradient(CrossEntropy(), np.concatenate([np.zeros_like(s), s], axis=1), y)
+    assert found == pytest.approx(two, rel=1e-12)
+    np.testing.assert_allclose(gradient, by_both[:, 1:], rtol=1e-9, atol=1e-15)
+    p = 1 / (1 + np.exp(-s))
+    assert BinaryCrossEntropy(True)(td.tensor(p), y).item() == pytest.approx(found, rel=1e-9)
+    np.testing.assert_allclose(BinaryCrossEntropy().predict(td.tensor(s)).numpy(), np.concatenate([1 - p, p], axis=1))
+    np.testing.assert_allclose(BinaryCrossEntropy(True).predict(td.tensor(p)).numpy(), np.concatenate([1 - p, p], 1))
+
+
+@pytest.mark.parametrize(
+    ("score", "label", "loss", "gradient"),
+    [(1e4, 1, 0, 0), (1e4, 0, 1e4, 1), (-1e4, 0, 0, 0), (-1e4, 1, 1e4, -1), (-np.inf, 0, 0, 0), (np.inf, 1, 0, 0)],
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_binary_cross_entropy_far_out(score, label, loss, gradient, dtype):
+    found, by_score = value_and_gradient(BinaryCrossEntropy(), np.array([[score]], dtype), np.array([label]))
+    assert found == loss
+    assert by_score.item() == gradient
+
+
+@pytest.mark.parametrize(("p", "label", "loss"), [(0.0, 0, 0), (1.0, 1, 0), (0.0, 1, np.inf), (1.0, 0, np.inf)])
+def test_binary_cross_entropy_of_probabilities_0_and_1(p, label, loss):
+    assert BinaryCrossEntropy(True)(td.tensor([[p]]), np.array([label])).item() == loss
+
+
+def test_what_binary_cross_entropy_refuses():
+    with pytest.raises(LossError, match="two classes, and this data has 3: use CrossEntropy"):
+        BinaryCrossEntropy().outputs(3)
+    with pytest.raises(LossError, match=r"expected outputs of shape \(N, 1\), found \(2, 2\)"):
+        BinaryCrossEntropy()(td.tensor(np.zeros((2, 2))), np.array([0, 1]))
+    with pytest.raises(LossError, match="row 1 has label 2, expected 0 to 1"):
+        BinaryCrossEntropy()(td.tensor(np.zeros((2, 1))), np.array([0, 2]))
+    with pytest.raises(LossError, match=r"row 1 is 1\.5: end the network with a Sigmoid"):
+        BinaryCrossEntropy(True)(td.tensor([[0.5], [1.5]]), np.array([0, 1]))
+    score = td.tensor([[0.3]], requires_grad=True)
+    with pytest.raises(LossError, match="ends with sigmoid"):
+        BinaryCrossEntropy()(td.ops.sigmoid(score), np.array([1]))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Huber(0), "Huber: delta must be above 0, found 0"),
+        (lambda: CrossEntropy(smoothing=1.5), "CrossEntropy: smoothing must be from 0 to 1, found 1.5"),
+        (lambda: CrossEntropy(weights=[1, -1]), "CrossEntropy: weights must be not negative, and not all 0"),
+        (lambda: CrossEntropy(weights=[0, 0]), "not all 0"),
+        (lambda: CrossEntropy(weights=[]), "not all 0"),
+    ],
+)
+def test_impossible_settings_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_as_many_weights_as_classes():
+    with pytest.raises(LossError, match="2 weights are given for 3 classes"):
+        CrossEntropy(weights=[1, 2])(td.tensor(np.zeros((1, 3))), np.array([0]))
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs", "targets"),
+    [
+        (SquaredError(), (4, 2), None),
+        (SquaredError(halved=True), (4, 1), None),
+        (AbsoluteError(), (4, 3), None),
+        (Huber(0.5), (4, 2), None),
+        (CrossEntropy(), (4, 3), 3),
+        (CrossEntropy(smoothing=0.2), (4, 3), 3),
+        (BinaryCrossEntropy(), (4, 1), 2),
+    ],
+    ids=str,
+)
+def test_the_mean_is_that_of_each_sample(loss, outputs, targets):
+    rng = np.random.default_rng(0)
+    z = td.tensor(rng.normal(size=outputs))
+    y = rng.normal(size=outputs) if targets is None else rng.integers(0, targets, outputs[0])
+    each = loss.each(z, y)
+    assert each.shape == (4,)
+    assert each.numpy().mean() == pytest.approx(loss(z, y).item(), rel=1e-13)
+    alone = loss(td.tensor(z.numpy()[2:3]), y[2:3]).item()
+    assert each.numpy()[2] == pytest.approx(alone, rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    "loss", [Huber(0.5), CrossEntropy(smoothing=0.1), CrossEntropy(weights=[1, 2, 0.5], smoothing=0.1)], ids=str
+)
+def test_new_losses_train_by_recordings_as_on_the_tape(loss):
+    sets = three_classes() if loss.compares == "classes" else line(40)
+    network = td.nn.Sequential(td.nn.Linear(3 if loss.compares == "classes" else 1))
+    run = td.fit(network, sets, loss=loss, optimizer=td.optim.SGD(0.1), batch_size=10, epochs=5)
+    assert run.history[-1]["train_loss"] < run.history[0]["train_loss"]

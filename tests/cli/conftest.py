@@ -11,17 +11,27 @@ def write_idx(path, array):
     path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes(), mtime=0))
 
 
-@pytest.fixture(scope="session")
-def digits(tmp_path_factory):
-    """A folder with the four IDX files of a small MNIST: 60 images for training, 10 for the test, a bright row each."""
-    folder = tmp_path_factory.mktemp("digits")
+def write_digits(folder, classes):
+    """Write the four IDX files of a small MNIST: 60 images for training, 10 for the test, a bright row each."""
     for stem, count in (("train", 60), ("t10k", 10)):
-        labels = np.arange(count) % 10
+        labels = np.arange(count) % classes
         images = np.random.default_rng(count).integers(0, 50, (count, 28, 28))
         images[np.arange(count), 2 * labels + 3] = 255
         write_idx(folder / f"{stem}-images-idx3-ubyte.gz", images)
         write_idx(folder / f"{stem}-labels-idx1-ubyte.gz", labels)
     return folder
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory):
+    """A folder with a small MNIST."""
+    return write_digits(tmp_path_factory.mktemp("digits"), 10)
+
+
+@pytest.fixture(scope="session")
+def zeros_and_ones(tmp_path_factory):
+    """A folder with a small MNIST of two digits."""
+    return write_digits(tmp_path_factory.mktemp("zeros_and_ones"), 2)
 
 
 @pytest.fixture

@@ -306,11 +306,13 @@ def test_reader_that_goes_away(arguments, recipe, tmp_path):
     ("setting", "name"),
     [(k, n) for s, ks in CHOICES.items() for k in [f"{s}.{x}" for x in ks] for n in ks[k.split(".")[1]]],
 )
-def test_every_choice_works(cli, digits, setting, name):
+def test_every_choice_works(cli, digits, zeros_and_ones, setting, name):
     changes = {"data.source": str(digits), "training.epochs": 1, "data.batch_size": 10, "optimizer.lr": 0.001}
     value = name
     if name == "cross_entropy" or name in ("softmax", "mlp", "mlp_relu"):
         changes |= {"network.preset": "softmax", "loss.kind": "cross_entropy"}
+    if name == "binary_cross_entropy":
+        changes["data.source"] = str(zeros_and_ones)
     if setting == "network.layers":
         layers = {
             "flatten": ["flatten"],

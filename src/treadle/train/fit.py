@@ -137,7 +137,7 @@ def prepare(
         network = choose("network", MODELS, network)(needed)
     found = network.output_shape(train.shape)
     if found != (needed,):
-        kind = "a score for each class" if loss.compares == "classes" else "one number"
+        kind = "a score for each class" if needed > 1 else "one number"
         raise ShapeError(
             f"the network gives outputs of shape {found}, and {type(loss).__name__} needs ({needed},), {kind}: "
             f"give the last layer {needed} unit{'s' if needed > 1 else ''}, or choose another loss"

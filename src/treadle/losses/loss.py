@@ -1,0 +1,56 @@
+"""What a loss is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from treadle.errors import LossError
+from treadle.tensor import Tensor
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Loss(ABC):
+    """A function of outputs (N, …) and targets, averaged over the N samples.
+
+    `compares` tells what the targets are: "values" are numbers in the shape of the outputs, "classes" are
+    labels 0 to C − 1 or one-hot rows.
+    """
+
+    compares: ClassVar[Literal["values", "classes"]]
+
+    @abstractmethod
+    def __call__(self, outputs: Tensor, targets: Array) -> Tensor:
+        """Return the mean loss; raise LossError where outputs and targets cannot be compared."""
+
+    def each(self, outputs: Tensor, targets: Array) -> Tensor:  # noqa: ARG002
+        """Return the loss of each sample (N,), for other reductions than the mean: `.sum()`, weights of one's own."""
+        raise LossError(
+            f"{type(self).__name__} gives the mean alone: write its method `each` for the losses of samples"
+        )
+
+    def outputs(self, classes: int | None) -> int:
+        """Number of outputs that the network needs for data of so many classes (None: numbers to predict)."""
+        if self.compares == "values":
+            return 1
+        if classes is None:
+            raise LossError(f"{type(self).__name__} compares classes, and the targets of this data are numbers")
+        return classes
+
+    def targets(self, labels: Array, dtype: DTypeLike) -> Array:
+        """Bring a data set's targets (N,) into the form this loss compares: (N, 1) numbers, or labels as they are."""
+        return labels.astype(dtype).reshape(len(labels), -1) if self.compares == "values" else labels
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        """Turn outputs into predictions: the numbers themselves, or a probability for each class."""
+        return outputs
+
+
+def require(loss: str, name: str, value: Any, fits: bool, range_: str) -> None:
+    """Raise ValueError unless a setting fits."""
+    if not fits:
+        raise ValueError(f"{loss}: {name} must be {range_}, found {value}")
