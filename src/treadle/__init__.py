@@ -5,13 +5,14 @@ from treadle.autodiff.check import check_gradients
 from treadle.autodiff.functional import value_and_grad
 from treadle.nn import draw, summary
 from treadle.tensor import Tensor, grad, tensor
-from treadle.train import Interrupted, Run, estimate, fit
+from treadle.train import Interrupted, Run, Trace, estimate, fit, trace
 from treadle.version import __version__
 
 __all__ = [
     "Interrupted",
     "Run",
     "Tensor",
+    "Trace",
     "__version__",
     "check_gradients",
     "data",
@@ -26,5 +27,6 @@ __all__ = [
     "optim",
     "summary",
     "tensor",
+    "trace",
     "value_and_grad",
 ]

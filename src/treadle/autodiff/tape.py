@@ -11,7 +11,9 @@ Source: Griewank and Walther, Evaluating Derivatives, 2nd ed., SIAM 2008, chapte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -22,13 +24,14 @@ from treadle.errors import DtypeError, GradientError, ShapeError, TreadleError
 if TYPE_CHECKING:
     from treadle.tensor import Tensor
 
+_place: ContextVar[str] = ContextVar("place", default="")
 Array = Any  # a NumPy array, or what stands for one while a compiler traces
 
 
 class Value:
     """An array, and if a gradient may flow through it, the primitive and inputs that made it."""
 
-    __slots__ = ("data", "depth", "grad", "inputs", "primitive", "requires_grad", "settings")
+    __slots__ = ("data", "depth", "grad", "inputs", "place", "primitive", "requires_grad", "settings")
     # The class of op results. `tensor` sets it to Tensor, so that the tape need not know the operators.
     result_type: ClassVar[type[Any]]
 
@@ -40,9 +43,27 @@ class Value:
         self.inputs: tuple[Any, ...] | None = ()
         self.settings: dict[str, Any] = {}
         self.depth = 0
+        self.place = ""
 
 
 Value.result_type = Value
+
+
+@contextmanager
+def place(path: str) -> Iterator[None]:
+    """Note a path, such as that of a layer, with every value that is recorded inside the `with` block.
+
+    >>> import treadle as td
+    >>> with place("half"):
+    ...     y = td.tensor([4.0], requires_grad=True) / 2
+    >>> y.place
+    'half'
+    """
+    token = _place.set(path)
+    try:
+        yield
+    finally:
+        _place.reset(token)
 
 
 class Primitive:
@@ -87,6 +108,7 @@ class Primitive:
         if depths:
             result.requires_grad, result.depth = True, max(depths) + 1
             result.primitive, result.inputs, result.settings = self, operands, settings
+            result.place = _place.get()
         return result  # type: ignore[no-any-return]
 
     def pullback(self, number: int, k: Any, g: Any, y: Any, *inputs: Any, **settings: Any) -> Any:
@@ -135,6 +157,7 @@ def gradients(
     *,
     retain: bool = False,
     differentiable: Any = None,
+    observe: Callable[[Value, Any, dict[int, Any]], None] | None = None,
 ) -> list[tuple[Value, Any]]:
     """Walk backward from output and return (input, gradient) pairs.
 
@@ -145,6 +168,8 @@ def gradients(
         retain: keep the graph for another pass; otherwise it is freed on the way.
         differentiable: the namespace of ops, to record the pullbacks too: gradients are then values that can
             be differentiated again, and the graph is kept.
+        observe: called for every value made by a primitive, with the gradient that arrived at it and, by the number
+            of an input, the gradients that leave.
 
     Raises:
         GradientError: output has no path to an input, has several elements and no gradient, or was freed.
@@ -183,20 +208,27 @@ def gradients(
         if id(value) in wanted:
             result[id(value)] = g
         if value.primitive is not None:
-            _step(value, g, k, leads, arrived, as_values=differentiable is not None)
+            leaving = _step(value, g, k, leads, arrived, as_values=differentiable is not None)
+            if observe is not None:
+                observe(value, g, leaving)
             if not retain:
                 value.inputs = None
     return [(value, result.get(id(value))) for value in sources]
 
 
-def _step(value: Value, g: Any, k: Any, leads: set[int], arrived: dict[int, Any], *, as_values: bool) -> None:
-    """Pull one gradient back through the primitive that made a value, adding to what arrived at its inputs."""
+def _step(value: Value, g: Any, k: Any, leads: set[int], arrived: dict[int, Any], *, as_values: bool) -> dict[int, Any]:
+    """Pull one gradient back through the primitive that made a value, adding to what arrived at its inputs.
+
+    Returns the gradients that left, by the numbers of the inputs.
+    """
     primitive, output = value.primitive, value if as_values else value.data
     assert primitive is not None
     operands = [operand if isinstance(operand, Value) else _constant(operand) for operand in value.inputs or ()]
     arguments = operands if as_values else [o.data if isinstance(o, Value) else o for o in operands]
+    left = {}
     for number, operand in enumerate(operands):
         if isinstance(operand, Value) and id(operand) in leads:
-            leaving = primitive.pullback(number, k, g, output, *arguments, **value.settings)
+            left[number] = leaving = primitive.pullback(number, k, g, output, *arguments, **value.settings)
             before = arrived.get(id(operand))
             arrived[id(operand)] = leaving if before is None else before + leaving
+    return left

@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 from numpy.typing import DTypeLike
 
+from treadle.autodiff.tape import place
 from treadle.errors import MemoryLimitError, ShapeError, TreadleError
 from treadle.nn.init import Initializer, stream, zeros
 from treadle.nn.mode import EVALUATION, Mode
@@ -131,7 +132,8 @@ class Module(ABC):
         """Compute the outputs of a tensor, or of an array outside the tape: in evaluation, unless told otherwise."""
         if not isinstance(x, Tensor):
             x = Tensor(x if hasattr(x, "dtype") else np.asarray(x))
-        return self.forward(params, x, mode)
+        with place(mode.path):
+            return self.forward(params, x, mode)
 
 
 def require_count(layer: str, setting: str, value: Any) -> None:
@@ -199,7 +201,7 @@ class Sequential(Module):
         """Pass through the layers in order; a misfit names the layer."""
         for name, layer in self.layers.items():
             try:
-                x = layer.forward(params.get(name, {}), x, mode.child(name))
+                x = layer(params.get(name, {}), x, mode.child(name))
             except ShapeError as error:
                 raise error.inside(name, described(layer)) from error
         return x
@@ -258,7 +260,7 @@ class Residual(Sequential):
         y = super().forward(params, x, mode)
         if self.shortcut is not None:
             try:
-                x = self.shortcut.forward(params.get("shortcut", {}), x, mode.child("shortcut"))
+                x = self.shortcut(params.get("shortcut", {}), x, mode.child("shortcut"))
             except ShapeError as error:
                 raise error.inside("shortcut", described(self.shortcut)) from error
         if x.shape != y.shape:  # adding would broadcast

@@ -1,7 +1,21 @@
-"""Training: the loop, and `fit`, which sets it up."""
+"""Training: the loop, and `fit`, which sets it up; and what a step of it computes, op by op."""
 
 from treadle.train.estimate import Estimate, estimate
 from treadle.train.fit import Interrupted, Run, choose, fit, prepare, score
 from treadle.train.loop import State
+from treadle.train.trace import Op, Trace, trace
 
-__all__ = ["Estimate", "Interrupted", "Run", "State", "choose", "estimate", "fit", "prepare", "score"]
+__all__ = [
+    "Estimate",
+    "Interrupted",
+    "Op",
+    "Run",
+    "State",
+    "Trace",
+    "choose",
+    "estimate",
+    "fit",
+    "prepare",
+    "score",
+    "trace",
+]
