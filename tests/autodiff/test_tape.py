@@ -9,7 +9,7 @@ import pytest
 
 import treadle as td
 from treadle.autodiff.tape import Primitive, gradients, recorded
-from treadle.errors import DtypeError, GradientError, ShapeError
+from treadle.errors import DtypeError, GradientError, LossError, ShapeError
 from treadle.tensor import Tensor
 
 
@@ -391,7 +391,7 @@ def test_misfits_are_shape_errors_that_name_the_op(message, run):
 
 @pytest.mark.parametrize("labels", [[0, 3], [0, -1], [0.0, 1.0], [True, False]], ids=str)
 def test_labels_that_are_none_are_refused(labels):
-    with pytest.raises(td.losses.LossError, match="labels must be integers from 0 to 2"):
+    with pytest.raises(LossError, match="labels must be integers from 0 to 2"):
         td.ops.cross_entropy(np.ones((2, 3)), labels)
 
 

@@ -208,27 +208,37 @@ def gradients(
         if id(value) in wanted:
             result[id(value)] = g
         if value.primitive is not None:
-            leaving = _step(value, g, k, leads, arrived, as_values=differentiable is not None)
-            if observe is not None:
-                observe(value, g, leaving)
+            left: dict[int, Any] | None = None if observe is None else {}
+            _step(value, g, k, leads, arrived, left, as_values=differentiable is not None)
+            if observe is not None and left is not None:
+                observe(value, g, left)
             if not retain:
                 value.inputs = None
     return [(value, result.get(id(value))) for value in sources]
 
 
-def _step(value: Value, g: Any, k: Any, leads: set[int], arrived: dict[int, Any], *, as_values: bool) -> dict[int, Any]:
+def _step(
+    value: Value,
+    g: Any,
+    k: Any,
+    leads: set[int],
+    arrived: dict[int, Any],
+    left: dict[int, Any] | None,
+    *,
+    as_values: bool,
+) -> None:
     """Pull one gradient back through the primitive that made a value, adding to what arrived at its inputs.
 
-    Returns the gradients that left, by the numbers of the inputs.
+    What leaves towards each input is also put into `left`, by the number of the input, if that is given.
     """
     primitive, output = value.primitive, value if as_values else value.data
     assert primitive is not None
     operands = [operand if isinstance(operand, Value) else _constant(operand) for operand in value.inputs or ()]
     arguments = operands if as_values else [o.data if isinstance(o, Value) else o for o in operands]
-    left = {}
     for number, operand in enumerate(operands):
         if isinstance(operand, Value) and id(operand) in leads:
-            left[number] = leaving = primitive.pullback(number, k, g, output, *arguments, **value.settings)
+            leaving = primitive.pullback(number, k, g, output, *arguments, **value.settings)
+            if left is not None:
+                left[number] = leaving
             before = arrived.get(id(operand))
             arrived[id(operand)] = leaving if before is None else before + leaving
-    return left
