@@ -5,11 +5,12 @@ from treadle.autodiff.check import check_gradients
 from treadle.autodiff.functional import value_and_grad
 from treadle.nn import draw, summary
 from treadle.tensor import Tensor, grad, tensor
-from treadle.train import Interrupted, Run, Trace, estimate, fit, trace
+from treadle.train import Interrupted, LrRange, Run, Trace, estimate, fit, lr_range, trace
 from treadle.version import __version__
 
 __all__ = [
     "Interrupted",
+    "LrRange",
     "Run",
     "Tensor",
     "Trace",
@@ -21,6 +22,7 @@ __all__ = [
     "fit",
     "grad",
     "losses",
+    "lr_range",
     "metrics",
     "nn",
     "ops",

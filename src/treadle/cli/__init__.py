@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from treadle.cli.choices import choices
+from treadle.cli.lr import lr
 from treadle.cli.predict import predict
 from treadle.cli.run import run
 from treadle.cli.show import show
@@ -26,8 +27,9 @@ app = App(
 app.command(run, sort_key=1)
 app.command(show, sort_key=2)
 app.command(summary, sort_key=3)
-app.command(predict, sort_key=4)
-app.command(choices, sort_key=5)
+app.command(lr, sort_key=4)
+app.command(predict, sort_key=5)
+app.command(choices, sort_key=6)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from treadle.data import Sets, check
-from treadle.errors import RecipeError
+from treadle.errors import RecipeError, TreadleError
 from treadle.recipe import Recipe, parse_value
 
 COMMAND = os.environ.get("TREADLE_COMMAND", "treadle")  # what the user typed, where a script started us
@@ -43,3 +43,11 @@ def read_recipe(path: Path | None, changes: list[str] | None) -> Recipe:
             raise RecipeError(f"--set {change}: {name.strip()} is set twice: leave one out")
         values[name.strip()] = parse_value(value.strip())
     return recipe.change(values, "--set " + " --set ".join(changes or [])) if values else recipe
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a drawing, or raise TreadleError."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise TreadleError(f"{path}: the drawing cannot be written: {error.strerror or error}") from error

@@ -7,8 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from treadle.cli.options import Changes, Json, RecipeFile, read_recipe
-from treadle.errors import TreadleError
+from treadle.cli.options import Changes, Json, RecipeFile, read_recipe, write_text
 from treadle.nn import draw
 from treadle.nn import summary as summarize
 from treadle.runs import to_json
@@ -39,7 +38,7 @@ def summary(
     table = summarize(network, sets, batch_size=batch_size, optimizer=optimizer)
     prepare(network, loss, sets, chosen.training.seed, "float32", copies=3 + 2 * optimizer.slots)
     if svg is not None:
-        _write(svg, draw(network, sets.train.shape))
+        write_text(svg, draw(network, sets.train.shape))
     if not json:
         print(table)
     settings = {"batch_size": batch_size, "scale": chosen.data.scale, "threads": chosen.resources.threads}
@@ -52,10 +51,3 @@ def summary(
         print(time)
     if svg is not None:
         print(f"drawn in {svg}")
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise TreadleError(f"{path}: the drawing cannot be written: {error.strerror or error}") from error

@@ -3,11 +3,13 @@
 from treadle.train.estimate import Estimate, estimate
 from treadle.train.fit import Interrupted, Run, choose, fit, prepare, score
 from treadle.train.loop import State
+from treadle.train.lr_range import LrRange, lr_range
 from treadle.train.trace import Op, Trace, trace
 
 __all__ = [
     "Estimate",
     "Interrupted",
+    "LrRange",
     "Op",
     "Run",
     "State",
@@ -15,6 +17,7 @@ __all__ = [
     "choose",
     "estimate",
     "fit",
+    "lr_range",
     "prepare",
     "score",
     "trace",
