@@ -34,7 +34,5 @@ def test_it_shows_rates_verdicts_and_the_proposal():
 
 def test_without_matplotlib_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(
-        TreadleError, match=r"need matplotlib: install it with `pip install treadle\[figures\]`"
-    ):
+    with pytest.raises(TreadleError, match=r"need matplotlib: install it with `pip install treadle\[figures\]`"):
         draw_lr_range(FOUND)

@@ -148,3 +148,16 @@ def test_what_is_no_schedule_is_refused_before_training():
         fit(three_classes(), schedule=["cosine"])
     with pytest.raises(ValueError, match="goes on for ever"):
         fit(three_classes(), schedule=[td.optim.Step(2), td.optim.Step(3)])
+
+
+def test_an_optimiser_without_a_rate_has_no_schedule():
+    class Fixed(td.optim.Optimizer):
+        def init(self, params):  # noqa: ARG002
+            return {}
+
+        def step(self, params, grads, state):
+            return params - 0.1 * grads, state
+
+    fit(three_classes(), optimizer=Fixed())
+    with pytest.raises(TreadleError, match=r"a schedule changes the setting lr of an optimiser, and .* has none"):
+        fit(three_classes(), optimizer=Fixed(), schedule=Constant())

@@ -31,6 +31,26 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(batch):
     assert all(np.isfinite(leaf).all() for _, leaf in leaves(state.params))
 
 
+def test_the_op_the_layer_and_the_sample_are_named():
+    # a pixel of 1e30 in sample 7 of the training set: its square is no float32
+    x = np.ones((20, 2))
+    x[7, 1] = 1e30
+    rows = Dataset(x, np.zeros(20), None, "far")
+    sets = Sets(rows, rows[:5], rows[:5], "far", "made up")
+    with pytest.raises(TrainingError) as stopped:
+        fit(sets, Sequential(Linear(1)), scale="none", batch_size=20)
+    assert "the loss is inf in epoch 1, step 1 of the run" in str(stopped.value)
+    assert "the output of multiply in loss is inf for sample 7, with inputs from " in str(stopped.value)
+
+
+def test_the_gradient_that_is_first_not_finite_is_named():
+    with pytest.raises(TrainingError) as stopped:
+        fit(line(), Sequential(Root()))
+    assert "; the gradient that leaves sqrt in root1 to root1.root is inf, with inputs from 0 to 0" in str(
+        stopped.value
+    )
+
+
 class Root(Module):
     """x · w + √w₀, whose gradient by w₀ is infinite at 0, where the value is not."""
 
@@ -138,7 +158,13 @@ def finite(states):
     return all(np.isfinite(leaf).all() for state in states for leaf in state.values())
 
 
-OPTIMIZERS = [td.optim.SGD(0.1), td.optim.Momentum(0.1), td.optim.Adam(0.1), td.optim.SGD(1e-3, 0.1), Descent(0.1)]
+OPTIMIZERS = [
+    td.optim.SGD(0.1),
+    td.optim.Momentum(0.1),
+    td.optim.Adam(0.1),
+    td.optim.SGD(1e-3, weight_decay=0.1),
+    Descent(0.1),
+]
 EACH = pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 

@@ -24,7 +24,7 @@ def lr(
     *,
     changes: Changes = None,
     json: Json = False,
-    steps: Steps = 200,
+    steps: Steps = 400,
     low: Low = 1e-5,
     high: High = 10.0,
     svg: Drawing = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from treadle import kernels
-from treadle.errors import TrainingError
+from treadle.errors import TrainingError, TreadleError
 from treadle.optim import Optimizer
 from treadle.optim.optimizer import LARGE
 from treadle.train.step import Array, Gradients
@@ -37,12 +37,13 @@ class Finite:
             TrainingError: loss, gradient or updated parameter is not finite; names it, and nothing was changed.
         """
         if not math.isfinite(state.loss):
-            raise _stopped(f"the loss is {state.loss}", state)
+            raise _stopped(f"the loss is {state.loss}", state, self._origin())
         grads = self.gradients.vector
         bounded = self._bounded(kernels.active().largest(grads), state)
         if not bounded:
             for path, g in self.gradients.tree.items():
-                _require_finite("gradient of", path, g, state)
+                if not np.isfinite(g).all():
+                    raise _not_finite("gradient of", path, state, self._origin())
         if self.gradients.updates and not kernels.active().largest(self.gradients.running) < math.inf:
             for path, value in self.gradients.updates.items():
                 _require_finite("updated parameter", path, value, state)
@@ -56,6 +57,21 @@ class Finite:
             begin += g.size
         np.copyto(state.vector, after)
         state.optimizer = following
+
+    def _origin(self) -> str:
+        """Tell where the first number came from that is not finite; the step is traced for it."""
+        from treadle.train.trace import trace  # here, since only errors need it
+
+        batch = self.gradients.batch
+        if batch is None:
+            return ""
+        inputs, targets, indices = batch
+        network, loss, key = self.gradients.network, self.gradients.loss, int(self.gradients.key)
+        try:
+            found = trace(network, (inputs, targets), loss, parameters=self.gradients.params, seed=key)
+        except TreadleError:  # a loss or network that takes what training gives it alone
+            return ""
+        return found.origin(indices)
 
     def _bounded(self, largest: float, state: State) -> bool:
         if not largest < LARGE:  # nor NaN, which a bound may lose
@@ -74,11 +90,15 @@ def _largest(tree: Tree) -> float:
 
 def _require_finite(kind: str, path: str, array: Array, state: State) -> None:
     if not np.isfinite(array).all():
-        raise _stopped(f"the {kind} {path} is not finite, with a loss of {state.loss:.6g},", state)
+        raise _not_finite(kind, path, state)
 
 
-def _stopped(reason: str, state: State) -> TrainingError:
+def _not_finite(kind: str, path: str, state: State, origin: str = "") -> TrainingError:
+    return _stopped(f"the {kind} {path} is not finite, with a loss of {state.loss:.6g},", state, origin)
+
+
+def _stopped(reason: str, state: State, origin: str = "") -> TrainingError:
     return TrainingError(
         f"{reason} in epoch {state.epoch + 1}, step {state.step + 1} of the run; training stopped before this step's "
-        "update: lower the learning rate, or look for extreme values in the data"
+        f"update: lower the learning rate, or look for extreme values in the data{origin and '; '}{origin}"
     )

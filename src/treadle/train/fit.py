@@ -228,6 +228,8 @@ def fit(
         if not isinstance(part, (Schedule, OnPlateau)):
             raise TreadleError(f"a schedule should be one such as td.optim.Cosine(length=10), found {part!r}")
     plan = Plan(schedule, -(-len(sets.train) // batch_size))
+    if schedule and not hasattr(optimizer, "lr"):
+        raise TreadleError(f"a schedule changes the setting lr of an optimiser, and {optimizer!r} has none")
     if isinstance(metrics, str):
         metrics = [metrics]
     names = metrics if metrics is not None else ["squared_error" if sets.train.classes is None else "accuracy"]
@@ -288,17 +290,15 @@ def fit(
                 indices = order.indices(epoch)
                 parts = (indices[i : i + batch_size] for i in range(0, len(indices), batch_size))
                 losses = [past["validation_loss"] for past in run.history]
-                factor = partial(plan.factor, losses=losses)
-                first_lr = optimizer.lr * factor(state.step)
+                factor = partial(plan.factor, losses=losses) if schedule else None
+                begins_with = {"learning_rate": optimizer.lr * factor(state.step)} if factor else {}
                 train_loss = train_epoch(optimizer, gradients, state, parts, key, after_step, whole, factor)
                 seconds = time.perf_counter() - begun
                 run.parameters, run.step = tree_map(np.copy, state.params), state.step
                 value, samples = evaluate(network, state.params, loss, chosen, sets.validation, fitted, run.dtype)
                 record: dict[str, Any] = {"epoch": epoch + 1, "train_loss": train_loss, "validation_loss": value}
                 record |= {f"validation_{name}": float(np.mean(samples[name])) for name in samples}
-                if schedule:
-                    record["learning_rate"] = first_lr
-                run.history.append({**record, "seconds": seconds})
+                run.history.append({**record, **begins_with, "seconds": seconds})
                 if on_epoch:
                     on_epoch(run)
     except KeyboardInterrupt:

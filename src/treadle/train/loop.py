@@ -46,7 +46,7 @@ def train_epoch(
     key: Callable[[int], int],
     on_step: Callable[[State], None],
     whole: AbstractContextManager[object],
-    factor: Callable[[int], float],
+    factor: Callable[[int], float] | None,
 ) -> float:
     """Take one step for each batch, changing `state` in place, and return the mean loss over the samples seen.
 
@@ -58,7 +58,7 @@ def train_epoch(
         key: from the number of a step to the number that its randomness derives from.
         on_step: called after each step.
         whole: entered where a step changes `state`, to keep Ctrl-C outside.
-        factor: from the number of a step to the factor of the learning rate.
+        factor: from the number of a step to the factor of the learning rate, if there is a schedule.
 
     Raises:
         TrainingError: the loss, a gradient or an updated parameter is not finite; `state` is that before the step.
@@ -66,7 +66,7 @@ def train_epoch(
     total, samples = 0.0, 0
     finite = Finite(optimizer, gradients)
     for indices in batches:
-        if (lr := optimizer.lr * factor(state.step)) != finite.optimizer.lr:
+        if factor and (lr := optimizer.lr * factor(state.step)) != finite.optimizer.lr:
             finite.optimizer = optimizer.with_lr(lr)
         state.loss = gradients.step(indices, key(state.step))
         with whole:

@@ -21,6 +21,7 @@ from treadle.train.loop import State
 from treadle.tree import Tree
 
 TOO_SMALL, RIGHT, TOO_LARGE = "too small", "right", "too large"
+FAR = 10  # times the first loss, from which on a trial has diverged
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Trial:
 
     Args:
         lr: learning rate.
-        losses: of the steps, each before its update; fewer where training had to stop.
-        final: mean over the last quarter of the steps; ∞ where training had to stop.
+        losses: of the steps, each before its update; fewer where the trial stopped early.
+        final: mean over the last quarter of the steps; ∞ where the trial stopped early.
         verdict: "too small", "right" or "too large".
     """
 
@@ -91,7 +92,7 @@ def lr_range(
     low: float = 1e-5,
     high: float = 10.0,
     per_decade: int = 3,
-    steps: int = 200,
+    steps: int = 400,
     seed: int = 0,
     scale: str = "minmax",
     dtype: DTypeLike = np.float32,
@@ -103,7 +104,8 @@ def lr_range(
 
     Every trial begins with the same parameters and takes the same batches. The proposal is the rate with the lowest
     mean loss over the last quarter of the steps. Rates below it are too small, and rates above it too large, where less
-    than half of its descent was reached.
+    than half of its descent was reached. A trial stops early where something is not finite any more or the loss is ten
+    times the first. The more steps, the nearer the proposal comes to the best rate of a long training, which is lower.
 
     Args:
         network, sets, loss, batch_size, seed, scale, dtype, threads, parameters: as in `fit`.
@@ -173,7 +175,7 @@ class _Watch:
 
     def step(self, state: State, _: int) -> None:
         self.losses.append(float(state.loss))
-        if len(self.losses) == self.steps:
+        if len(self.losses) == self.steps or state.loss > FAR * self.losses[0]:
             raise _Enough
 
 

@@ -91,6 +91,7 @@ class Gradients:
         self._targets = {**self.tree, **next_values}
         self.updates: dict[str, Array] = {}
         self.key = np.zeros((), np.uint64)
+        self.batch: tuple[Array, Array, Array] | None = None  # of the last step, with the numbers of its samples
         self.why_not: str | None = None
         self._shapes: dict[int, _Shape] = {}
 
@@ -105,6 +106,7 @@ class Gradients:
             shape = self._shapes[len(indices)] = self._make(len(indices))
         self.feed.take(indices, shape.inputs, shape.targets)
         self.key[...] = key
+        self.batch = shape.inputs, shape.targets, indices
         shape.count += 1
         if shape.count == 2 and self.why_not is None:
             self._record(shape)

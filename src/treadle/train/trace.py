@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
@@ -92,11 +92,13 @@ class Trace(Sequence[Op]):
         ops: in order.
         loss: its value.
         gradients: of the parameters, by path, and of the inputs as "input".
+        samples: how many there are in the batch.
     """
 
     ops: tuple[Op, ...]
     loss: float
-    gradients: dict[str, Array] = field(default_factory=dict)
+    gradients: dict[str, Array]
+    samples: int
 
     def __len__(self) -> int:
         return len(self.ops)
@@ -142,6 +144,31 @@ class Trace(Sequence[Op]):
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         return "\n".join([*lines, f"loss {self.loss:.6g}; sizes are root mean squares"])
+
+    def origin(self, samples: Sequence[int] | Array | None = None) -> str:
+        """Tell where the first number comes from that is not finite: op, layer, sample, and the range of the inputs.
+
+        Args:
+            samples: numbers to name the samples of the batch by; from 0 where none are given.
+
+        Returns:
+            A clause, or nothing where every number is finite.
+        """
+        numbers = np.arange(self.samples) if samples is None else samples
+        for op in self.ops:
+            place = f"{op.name} in {op.layer or 'the network'}"
+            for name, x in zip(op.names, op.inputs, strict=True):
+                if not _finite(x):
+                    return f"{name}, an input of {place}, {_first_not_finite(x, numbers)}"
+            if not _finite(op.output):
+                return f"the output of {place} {_first_not_finite(op.output, numbers)}, {_ranges(op.inputs)}"
+        for op in reversed(self.ops):
+            for name, g in zip(op.names, op.gradients, strict=True):
+                if g is not None and not _finite(g):
+                    place = f"{op.name} in {op.layer or 'the network'}"
+                    found = _first_not_finite(g, numbers)
+                    return f"the gradient that leaves {place} to {name} {found}, {_ranges(op.inputs)}"
+        return ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values for JSON; numbers that are not finite become None."""
@@ -226,7 +253,7 @@ def trace(
         found = gradients(result, wanted, retain=True, observe=lambda v, g, left: arrived.__setitem__(id(v), (g, left)))
     names |= {id(value): f"#{number}" for number, value in enumerate(order)}
     traced = tuple(_op(number, value, names, *arrived[id(value)]) for number, value in enumerate(order))
-    return Trace(traced, result.item(), {names[id(value)]: g for value, g in found if g is not None})
+    return Trace(traced, result.item(), {names[id(value)]: g for value, g in found if g is not None}, len(inputs))
 
 
 def _op(number: int, value: Value, names: dict[int, str], g: Any, left: dict[int, Any]) -> Op:
@@ -283,3 +310,19 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
     return value if isinstance(value, (bool, int, str, type(None))) else repr(value)
+
+
+def _finite(value: Any) -> bool:
+    return not isinstance(value, (np.ndarray, float)) or bool(np.isfinite(value).all())
+
+
+def _first_not_finite(array: Any, numbers: Any) -> str:
+    array = np.asarray(array)
+    place = np.argwhere(~np.isfinite(array))[0]
+    sample = f" for sample {numbers[place[0]]}" if array.ndim and len(array) == len(numbers) else ""
+    return f"is {array[tuple(place)]:g}{sample}"
+
+
+def _ranges(inputs: Sequence[Any]) -> str:
+    arrays = [np.asarray(x) for x in inputs if isinstance(x, (np.ndarray, float)) and np.size(x)]
+    return "with inputs " + " and ".join(f"from {array.min():.4g} to {array.max():.4g}" for array in arrays)
