@@ -266,13 +266,15 @@ def test_what_has_faded_counts_as_nothing_and_moves_no_parameter(dtype):
     tiny = np.finfo(dtype).tiny
     faded = np.array([tiny, -tiny, tiny / 4, 1e5 * tiny, 0.0], dtype)
     for g in (np.zeros(5, dtype), faded):
-        p, mean, square, velocity = np.ones(5, dtype), faded.copy(), np.abs(faded), faded.copy()
+        p, mean, square = np.ones(5, dtype), faded.copy(), np.abs(faded)
         cpu.adam(p, g, mean, square, 0.01, 0.3, 0.9, 0.999, 1e-8)
         np.testing.assert_array_equal(p, 1)
         np.testing.assert_array_equal(mean, 0)
         np.testing.assert_array_less(square, 1e6 * tiny)
-        cpu.momentum(p, np.zeros(5, dtype), velocity, 0.1, 0.9, 0.0)
-        np.testing.assert_array_equal(velocity, 0)
+        for update in (cpu.momentum, cpu.nesterov):
+            velocity = faded.copy()
+            update(p, np.zeros(5, dtype), velocity, 0.1, 0.9)
+            np.testing.assert_array_equal(velocity, 0)
     mean, square = np.full(1, np.nan, dtype), np.full(1, np.nan, dtype)
     cpu.adam(p[:1], g[:1], mean, square, 0.01, 0.3, 0.9, 0.999, 1e-8)
     assert np.isnan(p[0])

@@ -21,7 +21,7 @@ from treadle.kernels.cpu import winograd
 from treadle.kernels.cpu.calls import Array, Call, Calls, batch_last, by_address, divided, eager, memory, planes
 from treadle.kernels.cpu.compile import compiled
 from treadle.kernels.cpu.emit import SHAPES, TAPS, VECTOR_BYTES, rows_for
-from treadle.kernels.cpu.tiles import correlate, gather, pack
+from treadle.kernels.cpu.tiles import TAP_COUNT, VECTORS, correlate, gather, lane_sum, pack
 
 Pair = tuple[int, int]
 
@@ -29,8 +29,6 @@ TILE_BYTES = 24 * 1024  # of the inputs that all filters meet before the next ar
 GRADIENT_BYTES = 32 * 1024  # of a block of gradients that stays in the first cache
 SUM_BYTES = 96 * 1024  # of the sums that a block of gradients is added to before the next is read
 CHUNK = 512  # lanes in a piece of work
-VECTORS = np.array([SHAPES.get(rows, 0) for rows in range(16)])
-TAP_COUNT = np.array([TAPS.get(rows, 0) for rows in range(16)])
 
 
 @compiled
@@ -86,14 +84,6 @@ def _gather_parallel(address, first, last, x, w, bias, out, blocks, above, rows,
         )  # fmt: skip
 
 
-@compiled(reorder=True)
-def _lanes(vector):
-    total = vector.dtype.type(0)
-    for lane in range(VECTOR_BYTES // vector.itemsize):
-        total += vector[lane]
-    return total
-
-
 @compiled
 def _correlate_items(begin_item, end_item, x, g, out, runs, n, stride, padding, dilation, tile_rows, group):
     # gradients of a block of filters by a group of channels: x (C, H, W·N), g (O, HO, WO·N), out (O, C, KH, KW)
@@ -139,7 +129,7 @@ def _correlate_items(begin_item, end_item, x, g, out, runs, n, stride, padding, 
         for c in range(channels):
             for tap in range(kh * kw):
                 for r in range(tile_rows):
-                    out[first + r, c0 + c, tap // kw, tap % kw] = _lanes(sums[c, tap, r])
+                    out[first + r, c0 + c, tap // kw, tap % kw] = lane_sum(sums[c, tap, r])
 
 
 _call_correlate_items = by_address(_correlate_items)

@@ -1,4 +1,4 @@
-"""The two innermost loops of convolution.
+"""The innermost loops of convolution.
 
 Memory is batch-last, so a run of output elements (the lanes) meets runs of inputs that lie just as close. `gather`
 holds a tile of rows × vectors of outputs in registers while it walks over all taps; `correlate` holds rows × taps of
@@ -11,12 +11,27 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from treadle.kernels.cpu.compile import compiled
 from treadle.kernels.cpu.emit import I32, I64, SHAPES, TAPS, VECTOR_BYTES, Emitter, variants
+
+# by the rows of a tile, for compiled code: the most vectors of `gather` and the most taps of `correlate`
+VECTORS = np.array([SHAPES.get(rows, 0) for rows in range(16)])
+TAP_COUNT = np.array([TAPS.get(rows, 0) for rows in range(16)])
+
+
+@compiled(reorder=True)
+def lane_sum(vector):
+    """Sum of the lanes of a vector."""
+    total = vector.dtype.type(0)
+    for lane in range(VECTOR_BYTES // vector.itemsize):
+        total += vector[lane]
+    return total
 
 
 @intrinsic

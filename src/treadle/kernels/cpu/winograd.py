@@ -18,16 +18,14 @@ import numpy as np
 
 from treadle.kernels.cpu.calls import Array, Calls, by_address, divided
 from treadle.kernels.cpu.compile import compiled
-from treadle.kernels.cpu.emit import SHAPES, TAPS, VECTOR_BYTES, rows_for
-from treadle.kernels.cpu.tiles import correlate, gather, prefetch_read, prefetch_write
+from treadle.kernels.cpu.emit import SHAPES, VECTOR_BYTES, rows_for
+from treadle.kernels.cpu.tiles import TAP_COUNT, VECTORS, correlate, gather, lane_sum, prefetch_read, prefetch_write
 from treadle.kernels.cpu.tiles_pooling import pool_places
 from treadle.kernels.cpu.tiles_winograd import MATRICES, OUTPUTS, gradient_row, input_row, inputs, outputs
 
 Pair = tuple[int, int]
 
 FEWEST = 8  # channels and filters, below which tiles cost more than they save
-VECTORS = np.array([SHAPES.get(rows, 0) for rows in range(16)])
-TAP_COUNT = np.array([TAPS.get(rows, 0) for rows in range(16)])
 DOMAIN_BYTES = 3 * 2**18  # of the tiles that are in the domain together, which a second cache should hold
 LINE = 64  # bytes of a line of the cache
 SUMMED = 112  # vectors of lanes that go into a weight gradient before its lanes are added up
@@ -205,14 +203,6 @@ def _vectors(x: Array) -> int:
     return -(-x.shape[3] * x.itemsize // VECTOR_BYTES)
 
 
-@compiled(reorder=True)
-def _lanes(vector):
-    total = vector.dtype.type(0)
-    for lane in range(VECTOR_BYTES // vector.itemsize):
-        total += vector[lane]
-    return total
-
-
 @compiled
 def _gradient_items(begin_item, end_item, x, g, a, b, du, padding, rows, visit, domain):
     # a part of the tiles and a row p of the domain: x (C, H, W, N), g (O, OH, OW, N), du (parts, side, side, O, C)
@@ -263,7 +253,7 @@ def _gradient_items(begin_item, end_item, x, g, a, b, du, padding, rows, visit, 
         for q in range(side):
             for o in range(filters):
                 for c in range(channels):
-                    du[part, p, q, o, c] = _lanes(sums[q, o // rows, c, o % rows])
+                    du[part, p, q, o, c] = lane_sum(sums[q, o // rows, c, o % rows])
         room[0] = 0  # named here, so that its memory is kept until now
 
 
