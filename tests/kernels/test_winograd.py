@@ -50,6 +50,7 @@ GEOMETRIES = [
     ((13, 7, 10), 9, 3, (2, 0), 1),
     ((8, 3, 3), 8, 3, (0, 0), 1),
     ((16, 6, 6), 24, 3, (1, 1), 2),
+    ((200, 4, 4), 200, 5, (2, 2), 1),  # so many that a vector of lanes goes through the domain alone
 ]
 
 

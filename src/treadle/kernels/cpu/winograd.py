@@ -110,13 +110,14 @@ def _items(begin_item, end_item, pieces, x, u, bias, out, padding, clip, places,
         vectors = (lanes + width - 1) // width
         held = vectors * width
         vs, ms = _apart(channels * held, width), _apart(blocks * rows * held, width)
-        room = np.empty(numbers * (vs + ms + width) + 2 * held + LINE // size, x.dtype)
-        room[-2 * held - LINE // size :] = 0
+        outside = held + rows  # numbers: of a place outside, and of a bias of 0
+        room = np.empty(numbers * (vs + ms + width) + 2 * outside + LINE // size, x.dtype)
+        room[-2 * outside - LINE // size :] = 0
         v = (room.ctypes.data + LINE - 1) // LINE * LINE
         m = v + numbers * vs * size
         scratch = m + numbers * ms * size
         nothing = scratch + numbers * width * size
-        trash = nothing + held * size
+        trash = nothing + outside * size
         above, begin, made = 0, first, out
         if places.size:
             above, begin, made = (
