@@ -17,7 +17,7 @@ from treadle.losses.loss import Array, Loss, require
 from treadle.tensor import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CrossEntropy(Loss):
     """Cross-entropy −(1/N) Σ log p_label, with p = softmax(scores).
 
@@ -106,7 +106,7 @@ class CrossEntropy(Loss):
         return outputs if self.from_probabilities else ops.softmax(outputs, axis=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BinaryCrossEntropy(Loss):
     """Cross-entropy of two classes from one score s for the second: mean of log(1 + e^s) − y s for labels y 0 and 1.
 

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 
 from treadle.errors import LossError
 from treadle.tensor import Tensor
+from treadle.text import constructor
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -22,6 +23,9 @@ class Loss(ABC):
     """
 
     compares: ClassVar[Literal["values", "classes"]]
+
+    def __repr__(self) -> str:
+        return constructor(self)
 
     @abstractmethod
     def __call__(self, outputs: Tensor, targets: Array) -> Tensor:

@@ -25,7 +25,7 @@ def _mean_of_rows(x: Tensor) -> Tensor:
     return ops.mean(ops.reshape(x, (x.shape[0], -1)), axis=1) if x.ndim > 1 else x
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SquaredError(Loss):
     """Mean squared error (1/N) Σ (y − z)². Gradient by the predictions: 2 (z − y) / N.
 
@@ -57,7 +57,7 @@ class SquaredError(Loss):
         return mean * 0.5 if self.halved else mean
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AbsoluteError(Loss):
     """Mean absolute error (1/N) Σ |y − z|. Gradient by the predictions: sign(z − y) / N, 0 where equal.
 
@@ -79,7 +79,7 @@ class AbsoluteError(Loss):
         return _mean_of_rows(ops.abs(outputs - targets))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Huber(Loss):
     """Huber's loss, the mean of ½ d² where |d| ≤ delta and delta (|d| − ½ delta) elsewhere, for d = z − y.
 

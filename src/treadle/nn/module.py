@@ -6,7 +6,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from treadle.errors import MemoryLimitError, ShapeError, TreadleError
 from treadle.nn.init import Initializer, stream, zeros
 from treadle.nn.mode import EVALUATION, Mode
 from treadle.tensor import Tensor
+from treadle.text import constructor
 from treadle.tree import Tree, leaves, map_with_path
 
 Shape = tuple[int, ...]
@@ -118,15 +119,7 @@ class Module(ABC):
 
     def __repr__(self) -> str:
         """The constructor call, with what is not the default."""
-        shown = []
-        settings: dict[str, Any] = getattr(self, "__dataclass_fields__", {})
-        for field in settings.values():
-            value = getattr(self, field.name)
-            if field.default is MISSING:
-                shown.append(repr(value))
-            elif value != field.default:
-                shown.append(f"{field.name}={value!r}")
-        return f"{type(self).__name__}({', '.join(shown)})"
+        return constructor(self)
 
     def __call__(self, params: Tree, x: Any, mode: Mode = EVALUATION) -> Tensor:
         """Compute the outputs of a tensor, or of an array outside the tape: in evaluation, unless told otherwise."""

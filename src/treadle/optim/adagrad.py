@@ -13,7 +13,7 @@ from treadle.optim.optimizer import LARGE, Array, Regularized
 from treadle.tree import Tree, tree_map
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AdaGrad(Regularized):
     """AdaGrad: s ← s + g², p ← p − lr · g / (√s + ε). Steps shrink where gradients were large.
 

@@ -13,7 +13,7 @@ from treadle.optim.optimizer import LARGE, Array, Regularized
 from treadle.tree import Tree, tree_map
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Adam(Regularized):
     """Adam: m ← β₁ m + (1−β₁) g, v ← β₂ v + (1−β₂) g², p ← p − lr · m̂ / (√v̂ + ε), m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ).
 
@@ -95,7 +95,7 @@ class Adam(Regularized):
         ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AdamW(Adam):
     """Adam with decoupled weight decay: p ← (1 − lr · weight_decay) · p, then as `Adam` by the gradient alone.
 

@@ -12,7 +12,7 @@ from treadle.optim.optimizer import Array, Regularized
 from treadle.tree import Tree, tree_map
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Momentum(Regularized):
     """Gradient descent with momentum: v ← momentum · v + g, p ← p − lr · v.
 
@@ -66,7 +66,7 @@ class Momentum(Regularized):
         return [f"v ← {self.momentum:g} v + g", f"p ← p − {self.lr:g} v"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Nesterov(Momentum):
     """Nesterov's momentum: v ← momentum · v + g, p ← p − lr · (g + momentum · v).
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from treadle.text import constructor
 from treadle.tree import Tree, leaves, tree_map
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -67,7 +68,7 @@ class Optimizer(ABC):
         object.__setattr__(self, name, float(value))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Regularized(Optimizer):
     """An optimiser that may clip its gradient and add the gradients of penalties on the parameters.
 
@@ -96,6 +97,9 @@ class Regularized(Optimizer):
         for name in ("clip_value", "clip_norm"):
             if getattr(self, name) is not None:
                 self._require(name, 0, math.inf, above=True)
+
+    def __repr__(self) -> str:
+        return constructor(self)
 
     def rule(self) -> str:
         """Return the update of a parameter p by its gradient g, with the numbers of this optimiser.

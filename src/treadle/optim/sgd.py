@@ -9,7 +9,7 @@ from treadle.optim.optimizer import Array, Regularized
 from treadle.tree import Tree, tree_map
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SGD(Regularized):
     """Stochastic gradient descent: p ← p − lr · g.
 
