@@ -247,8 +247,11 @@ def test_matrix_product_of_a_matrix_of_zeros_with_nan_among_its_numbers():
 def test_updates_are_those_of_reference(dtype):
     p, g = numbers(1003, dtype), numbers(1003, dtype, 1)
     for name, slots, options in (
-        ("sgd", 0, (0.1, 0.01)),
-        ("momentum", 1, (0.1, 0.9, 0.01)),
+        ("sgd", 0, (0.1,)),
+        ("momentum", 1, (0.1, 0.9)),
+        ("nesterov", 1, (0.1, 0.9)),
+        ("adagrad", 1, (0.1, 1e-8)),
+        ("rmsprop", 1, (0.1, 0.9, 1e-8)),
         ("adam", 2, (0.01, 0.3, 0.9, 0.999, 1e-8)),
     ):
         results = []
