@@ -34,8 +34,8 @@ class CrossEntropy(Loss):
         weights: of the classes, not negative, (C,).
 
     Raises:
-        LossError: scores that come from a softmax; "probabilities" that are none; labels out of range; as many weights
-            as there are no classes.
+        LossError: scores that come from a softmax; "probabilities" that are none; labels out of range; another number
+            of weights than of classes.
 
     >>> import numpy as np, treadle as td
     >>> CrossEntropy()(td.tensor([[3.0, 1.0, -3.0]]), np.array([0])).item().__round__(4)
@@ -197,9 +197,7 @@ def _labels(outputs: Tensor, targets: Any) -> tuple[Any, Any]:
             "cross-entropy compares a score for each class, and the network has 1 output: give the last layer as "
             "many units as there are classes"
         )
-    targets = targets.data if isinstance(targets, Value) else targets
-    known = isinstance(targets, np.ndarray) or not hasattr(targets, "shape")
-    targets = np.asarray(targets) if known else targets
+    targets, known = _array(targets)
     if targets.shape == outputs.shape:
         if not known:
             raise LossError("cross-entropy: rows of targets cannot be recorded in a training step: give labels (N,)")
@@ -218,11 +216,16 @@ def _labels(outputs: Tensor, targets: Any) -> tuple[Any, Any]:
     return _whole_numbers("cross-entropy", targets, count, classes), None
 
 
-def _whole_numbers(name: str, targets: Any, count: int, classes: int) -> Any:
-    """Check labels (N,) of so many classes and return them as an array, or as what stands for one."""
+def _array(targets: Any) -> tuple[Any, bool]:
+    """Targets as an array, or what stands for one while a step is recorded, and whether their values are known."""
     targets = targets.data if isinstance(targets, Value) else targets
     known = isinstance(targets, np.ndarray) or not hasattr(targets, "shape")
-    targets = np.asarray(targets) if known else targets
+    return (np.asarray(targets) if known else targets), known
+
+
+def _whole_numbers(name: str, targets: Any, count: int, classes: int) -> Any:
+    """Check labels (N,) of so many classes and return them as an array, or as what stands for one."""
+    targets, known = _array(targets)
     if targets.shape != (count,):
         raise LossError(f"{name}: expected labels of shape ({count},), found {targets.shape}")
     if targets.dtype.kind not in "iu":

@@ -111,9 +111,8 @@ def _correlate_items(begin_item, end_item, x, g, out, runs, n, stride, padding, 
                     pack(g, tile_rows, g0, gc, lanes, packed.ctypes.data + (h - begin) * gh * size)
                 for c in range(channels):
                     for k in range(kh):
-                        shift = (
-                            k * dilation - padding
-                        )  # rows h of the outputs meet rows h · stride + shift of the inputs
+                        # rows h of the outputs meet rows h · stride + shift of the inputs
+                        shift = k * dilation - padding
                         low = max(begin, -(shift // stride))
                         high = min(end, (x.shape[1] - 1 - shift) // stride + 1)
                         if low >= high:
