@@ -496,3 +496,51 @@ def test_new_losses_train_by_recordings_as_on_the_tape(loss):
     network = td.nn.Sequential(td.nn.Linear(3 if loss.compares == "classes" else 1))
     run = td.fit(network, sets, loss=loss, optimizer=td.optim.SGD(0.1), batch_size=10, epochs=5)
     assert run.history[-1]["train_loss"] < run.history[0]["train_loss"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "targets", "outputs"),
+    [
+        (SquaredError(), np.array([[0.0], [1.0], [5.0]]), 1),
+        (SquaredError(halved=True), np.array([[0.0], [1.0], [5.0]]), 1),
+        (AbsoluteError(), np.array([[0.0], [1.0], [5.0]]), 1),
+        (Huber(0.5), np.array([[0.0], [1.0], [5.0], [5.5]]), 1),
+        (CrossEntropy(), np.array([0, 0, 1, 2]), 3),
+        (CrossEntropy(smoothing=0.2), np.array([0, 0, 1, 1]), 3),
+        (CrossEntropy(weights=(1, 2, 3)), np.array([0, 0, 1, 2]), 3),
+        (CrossEntropy(smoothing=0.1, weights=(1, 2, 3)), np.array([0, 0, 1, 2]), 3),
+        (CrossEntropy(), np.array([[0.5, 0.5, 0.0], [0.1, 0.2, 0.7]]), 3),
+        (CrossEntropy(from_probabilities=True), np.array([0, 0, 1, 2]), 3),
+        (BinaryCrossEntropy(), np.array([0, 0, 1]), 1),
+        (BinaryCrossEntropy(from_probabilities=True), np.array([0, 0, 1]), 1),
+    ],
+    ids=repr,
+)
+def test_no_constant_outputs_are_better_than_those_of_constant(loss, targets, outputs):
+    constant = loss.constant(targets, outputs)
+    level = loss.uninformed(targets, outputs)
+    draws = np.random.default_rng(0)
+    for size in (0.5, 0.1, 1e-3):
+        other = constant + size * draws.normal(size=(20, outputs))
+        if getattr(loss, "from_probabilities", False):
+            other = np.clip(other, 1e-6, 1 - 1e-6)
+            other = other / other.sum(axis=1, keepdims=True) if outputs > 1 else other
+        for row in other:
+            value = loss(td.tensor(np.repeat(row[None], len(targets), axis=0)), targets).item()
+            assert value >= level - 1e-12
+    assert loss(td.tensor(np.repeat(constant[None], len(targets), axis=0)), targets).item() == level
+
+
+def test_level_of_who_knows_nothing():
+    assert CrossEntropy().uninformed(np.arange(10), 10) == pytest.approx(np.log(10), rel=1e-14)
+    assert CrossEntropy().uninformed(np.array([1, 1]), 3) == 0  # one class alone
+    assert SquaredError().uninformed(np.arange(10.0)[:, None], 1) == pytest.approx(8.25, rel=1e-14)
+    assert BinaryCrossEntropy().uninformed(np.array([0, 0]), 1) == 0
+
+    class Own(td.losses.Loss):
+        compares = "values"
+
+        def __call__(self, outputs, targets):
+            return td.ops.mean(outputs - targets)
+
+    assert np.isnan(Own().uninformed(np.zeros((2, 1)), 1))

@@ -66,12 +66,37 @@ def test_json_lines(cli, recipe, tmp_path):
     assert Path(end["folder"]).parent == tmp_path / "elsewhere" / "kept"
 
 
+FAULTY = ("--set", "optimizer.lr=3.0", "--set", "training.epochs=20", "--set", "data.scale=none")
+
+
+def test_findings_are_told_and_kept(cli, recipe):
+    code, out, _ = cli("run", recipe, *FAULTY)
+    assert code == 0
+    (told,) = (
+        number for number, line in enumerate(out.splitlines()) if line.startswith("! step 16: high learning rate")
+    )
+    assert [line[:6] for line in out.splitlines()[told + 1 : told + 3]] == ["  The ", "  Try "]
+    _, out, _ = cli("run", recipe, *FAULTY, "--json")
+    lines = [json.loads(line) for line in out.splitlines()]
+    (finding,) = (line for line in lines if line["event"] == "finding")
+    assert (finding["kind"], finding["step"], finding["layers"]) == ("high_learning_rate", 16, [])
+    kept = load_run(lines[-1]["folder"]).findings
+    assert [one.to_dict() for one in kept] == [{key: finding[key] for key in finding if key != "event"}]
+    _, out, _ = cli("run", recipe, *FAULTY, "--set", "training.diagnose=false", "--json")
+    assert "finding" not in [json.loads(line)["event"] for line in out.splitlines()]
+
+
 def test_set_changes_the_recipe(cli, recipe):
     changes = ("--set", "training.epochs = 1", "--set=optimizer.lr=0", "--set", 'training.metrics=["accuracy"]')
     code, out, _ = cli("run", recipe, "--json", *changes)
     assert code == 0
     start, epoch, _ = map(json.loads, out.splitlines())
-    assert start["recipe"]["training"] == {"epochs": 1, "seed": 0, "metrics": ["accuracy"]}
+    assert start["recipe"]["training"] == {
+        "epochs": 1,
+        "seed": 0,
+        "metrics": ["accuracy"],
+        "diagnose": True,
+    }
     assert epoch["validation_loss"] > 1
 
 
@@ -345,7 +370,8 @@ def test_every_choice_works(cli, digits, zeros_and_ones, setting, name):
     arguments = [part for key, v in changes.items() for part in ("--set", f"{key}={json.dumps(v)}")]
     code, out, err = cli("run", "--json", *arguments)
     assert (code, err) == (0, "")
-    _, epoch, end = map(json.loads, out.splitlines())
+    lines = [json.loads(line) for line in out.splitlines()]
+    _, epoch, end = (line for line in lines if line["event"] != "finding")
     assert np.isfinite(epoch["train_loss"])
     run = load_run(end["folder"])
     assert run.predict(np.zeros((2, 1, 28, 28), np.uint8)).shape[0] == 2

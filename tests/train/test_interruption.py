@@ -9,6 +9,7 @@ import pytest
 import treadle as td
 from small_sets import digest, fit, pictures, three_classes
 from treadle.kernels import cpu
+from treadle.train.look import Lookout
 from treadle.train.signals import Whole
 
 
@@ -66,7 +67,7 @@ def seen(sets, **settings):
     ],
 )
 def test_an_interruption_within_a_step(monkeypatch, name, call, done, after):
-    settings = {"network": "mlp_relu", "batch_size": 8, "epochs": 2}  # 10 steps
+    settings = {"network": "mlp_relu", "batch_size": 8, "epochs": 2, "diagnose": False}  # 10 steps
     sets, calls, kernel = pictures(), itertools.count(1), getattr(cpu, name)
     whole = {0: digest(td.nn.MODELS["mlp_relu"](4).init(sets.train.shape, seed=0)), **seen(sets, **settings)}
 
@@ -86,6 +87,23 @@ def test_an_interruption_within_a_step(monkeypatch, name, call, done, after):
     assert stopped.value.run.step == done
     assert digest(stopped.value.run.parameters) == whole[done]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_interruption_within_a_look(monkeypatch):
+    look = Lookout._look
+
+    def interrupted(self, indices, seen):
+        look(self, indices, seen)
+        if self._looks == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    settings = {"batch_size": 8, "epochs": 2}
+    whole = seen(three_classes(), **settings)
+    monkeypatch.setattr(Lookout, "_look", interrupted)
+    with pytest.raises(td.Interrupted) as stopped:
+        fit(three_classes(), **settings)
+    assert stopped.value.run.step == 4
+    assert digest(stopped.value.run.parameters) == whole[4]
 
 
 class Halves(td.optim.SGD):

@@ -18,7 +18,7 @@ from treadle.cli.options import COMMAND, Changes, Json, RecipeFile, read_recipe,
 from treadle.nn import summary
 from treadle.recipe import Recipe
 from treadle.runs import create, save, to_json, train
-from treadle.train import Interrupted, Run, State
+from treadle.train import Finding, Interrupted, Run, State
 
 Folder = Annotated[Path, Parameter(name="--runs", help="Folder that the run's own folder is made in.")]
 
@@ -29,7 +29,7 @@ def run(
     """Train a network and keep the run: weights, history and scores.
 
     Prints the data, the network, a line an epoch, and the test score with its 95 % interval. With --json one JSON
-    object a line: start, epoch, end. Ctrl-C saves what was trained so far and exits with code 130.
+    object a line: start, finding, epoch, end. Ctrl-C saves what was trained so far and exits with code 130.
     """
     chosen = read_recipe(recipe, changes)
     report: Report = JsonReport() if json else TextReport()
@@ -43,7 +43,9 @@ def run(
     folder = create(runs, name)
     try:
         with report:
-            finished = train(chosen, sets, folder, on_step=report.step, on_epoch=report.epoch)
+            finished = train(
+                chosen, sets, folder, on_step=report.step, on_epoch=report.epoch, on_finding=report.finding
+            )
     except Interrupted as interrupted:
         report.interrupted(interrupted.run, folder)
         raise
@@ -79,6 +81,10 @@ class Report(ABC):
         """Tell the figures of the epoch that ended."""
 
     @abstractmethod
+    def finding(self, finding: Finding) -> None:
+        """Tell what looks wrong with the training."""
+
+    @abstractmethod
     def interrupted(self, run: Run, folder: Path) -> None:
         """Tell where the run was saved."""
 
@@ -106,6 +112,10 @@ class JsonReport(Report):
     def epoch(self, run: Run) -> None:
         """Print the epoch's record."""
         self._line(event="epoch", **run.history[-1])
+
+    def finding(self, finding: Finding) -> None:
+        """Print the finding."""
+        self._line(event="finding", **finding.to_dict())
 
     def interrupted(self, run: Run, folder: Path) -> None:
         """Print the folder."""
@@ -172,6 +182,10 @@ class TextReport(Report):
             for name, value in record.items()
         )
         self._print("  ".join(cells))
+
+    def finding(self, finding: Finding) -> None:
+        """Print the finding, its parts on lines of their own."""
+        self._print(f"! {finding}")
 
     def interrupted(self, run: Run, folder: Path) -> None:
         """Print where the run was saved."""

@@ -101,6 +101,15 @@ class CrossEntropy(Loss):
         weighted: Array = smooth if self.weights is None else smooth * np.asarray(self.weights)
         return weighted.astype(dtype)
 
+    def constant(self, targets: Array, outputs: int) -> Array:
+        """Return the frequencies of the classes, weighted and smoothed, or their logarithms."""
+        rows = targets if targets.ndim == 2 else np.bincount(targets, minlength=outputs)[None]
+        mean = rows.sum(axis=0, keepdims=True, dtype=np.float64) / rows.sum()
+        counts = self._weighted(mean, np.float64)[0]
+        with np.errstate(divide="ignore", invalid="ignore"):  # no sample has a class of score −∞
+            shares = counts / counts.sum()
+            return np.asarray(shares if self.from_probabilities else np.log(shares))
+
     def predict(self, outputs: Tensor) -> Tensor:
         """Return a probability for each class, (N, C)."""
         return outputs if self.from_probabilities else ops.softmax(outputs, axis=1)
@@ -160,6 +169,12 @@ class BinaryCrossEntropy(Loss):
             )
         with np.errstate(divide="ignore"):  # the logarithm of 0 is meant: the loss is infinite
             return -ops.log(flat * (2 * labels - 1) + (1 - labels))
+
+    def constant(self, targets: Array, outputs: int) -> Array:  # noqa: ARG002
+        """Return the frequency of the second class, or its score."""
+        share = np.mean(targets, dtype=np.float64, keepdims=True)
+        with np.errstate(divide="ignore"):
+            return np.asarray(share if self.from_probabilities else np.log(share) - np.log1p(-share))
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Return the probabilities of both classes, (N, 2)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal
 
@@ -48,6 +49,28 @@ class Loss(ABC):
     def targets(self, labels: Array, dtype: DTypeLike) -> Array:
         """Bring a data set's targets (N,) into the form this loss compares: (N, 1) numbers, or labels as they are."""
         return labels.astype(dtype).reshape(len(labels), -1) if self.compares == "values" else labels
+
+    def constant(self, targets: Array, outputs: int) -> Array | None:  # noqa: ARG002
+        """Return the outputs (outputs,) with the lowest mean loss if they are the same for all samples; None: unknown.
+
+        Args:
+            targets: in the form that `targets` gives them.
+            outputs: how many the network has.
+        """
+        return None
+
+    def uninformed(self, targets: Array, outputs: int) -> float:
+        """Return the mean loss of `constant`, which a network reaches that learnt nothing of its inputs; NaN: unknown.
+
+        >>> import numpy as np, treadle as td
+        >>> td.losses.SquaredError().uninformed(np.array([[0.0], [4.0]]), 1)
+        4.0
+        """
+        constant = self.constant(targets, outputs)
+        if constant is None:
+            return math.nan
+        same = np.repeat(np.asarray(constant, np.float64)[None], len(targets), axis=0)
+        return self(Tensor(same), targets.astype(np.float64) if self.compares == "values" else targets).item()
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Turn outputs into predictions: the numbers themselves, or a probability for each class."""

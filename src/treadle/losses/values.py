@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
+
 from treadle import ops
 from treadle.errors import LossError
 from treadle.losses.loss import Array, Loss, require
@@ -56,6 +58,10 @@ class SquaredError(Loss):
         mean = _mean_of_rows(difference * difference)
         return mean * 0.5 if self.halved else mean
 
+    def constant(self, targets: Array, outputs: int) -> Array:  # noqa: ARG002
+        """Return the mean, whose loss is the variance of the targets, or half of it."""
+        return np.asarray(np.mean(targets, axis=0, dtype=np.float64))
+
 
 @dataclass(frozen=True, repr=False)
 class AbsoluteError(Loss):
@@ -77,6 +83,10 @@ class AbsoluteError(Loss):
         """Return the mean of |y − z| of each sample."""
         _same_shape("absolute error", outputs, targets)
         return _mean_of_rows(ops.abs(outputs - targets))
+
+    def constant(self, targets: Array, outputs: int) -> Array:  # noqa: ARG002
+        """Return the median."""
+        return np.asarray(np.median(targets, axis=0))
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,6 +118,15 @@ class Huber(Loss):
     def each(self, outputs: Tensor, targets: Array) -> Tensor:
         """Return the mean of each sample."""
         return _mean_of_rows(self._elements(outputs, targets))
+
+    def constant(self, targets: Array, outputs: int) -> Array:  # noqa: ARG002
+        """Return where the mean of max(−delta, min(d, delta)) is 0, by bisection."""
+        low, high = np.min(targets, axis=0).astype(np.float64), np.max(targets, axis=0).astype(np.float64)
+        for _ in range(60):
+            middle = (low + high) / 2
+            above = np.mean(np.clip(middle - targets, -self.delta, self.delta), axis=0) > 0
+            low, high = np.where(above, low, middle), np.where(above, middle, high)
+        return np.asarray((low + high) / 2)
 
     def _elements(self, outputs: Tensor, targets: Array) -> Tensor:
         _same_shape("Huber's loss", outputs, targets)

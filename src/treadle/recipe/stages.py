@@ -127,11 +127,12 @@ class ResourcesStage(Stage):
 
 
 class TrainingStage(Stage):
-    """How long to train, from which seed, and what to measure."""
+    """How long to train, from which seed, what to measure, and whether to look for what goes wrong."""
 
     epochs: int = Field(default=1, ge=1)
     seed: int = Field(default=0, ge=0)
     metrics: list[_names("training", "metrics")] | None = None  # type: ignore[valid-type]
+    diagnose: bool = True
 
     @field_validator("metrics")
     @classmethod

@@ -29,7 +29,7 @@ from treadle.errors import RunError, TreadleError
 from treadle.metrics import METRICS
 from treadle.nn import Module
 from treadle.recipe import Recipe
-from treadle.train import Run
+from treadle.train import Finding, Run
 from treadle.tree import Tree, leaves, map_with_path
 from treadle.version import __version__
 
@@ -50,6 +50,19 @@ class _Data(BaseModel):
     classes: list[str] | None
 
 
+class _Finding(BaseModel):
+    """What a diagnosis found."""
+
+    model_config = ConfigDict(strict=True)
+
+    kind: str
+    step: int
+    layers: list[str]
+    seen: str
+    means: str
+    advice: str
+
+
 class _About(BaseModel):
     """What run.json must hold to be read."""
 
@@ -60,6 +73,7 @@ class _About(BaseModel):
     metrics: list[Literal[tuple(METRICS)]]  # type: ignore[valid-type]
     steps: int
     history: list[dict[str, Any]]
+    findings: list[_Finding] = []
     weights_sha256: str
 
 
@@ -103,6 +117,7 @@ def save(folder: Path, recipe: Recipe, run: Run, test: Mapping[str, Any] | None 
         "metrics": [metric.name for metric in run.metrics],
         "steps": run.step,
         "history": run.history,
+        "findings": [finding.to_dict() for finding in run.findings],
         "test": test,
     }
     tensors = {path: np.ascontiguousarray(leaf) for path, leaf in leaves(run.parameters)}
@@ -189,6 +204,7 @@ def load(folder: str | Path, sets: Sets | None = None) -> Run:
         input_range=(data.range[0], data.range[1]),
         sets=sets,
         history=about.history,
+        findings=[Finding(**{**one.model_dump(), "layers": tuple(one.layers)}) for one in about.findings],
         step=about.steps,
     )
 

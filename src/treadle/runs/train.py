@@ -8,7 +8,7 @@ from pathlib import Path
 from treadle.data import Sets
 from treadle.recipe import Recipe
 from treadle.runs.folder import save
-from treadle.train import Interrupted, Run, State, fit
+from treadle.train import Finding, Interrupted, Run, State, fit
 
 
 def train(
@@ -18,6 +18,7 @@ def train(
     *,
     on_step: Callable[[State, int], None] | None = None,
     on_epoch: Callable[[Run], None] | None = None,
+    on_finding: Callable[[Finding], None] | None = None,
 ) -> Run:
     """Train as a recipe says, writing the run folder as often as it says, and at the end.
 
@@ -25,7 +26,7 @@ def train(
         recipe: all choices.
         sets: the data that the recipe names, loaded.
         folder: an empty folder for the run.
-        on_step, on_epoch: as in `fit`.
+        on_step, on_epoch, on_finding: as in `fit`.
 
     Raises:
         TreadleError: a subclass says what is wrong.
@@ -54,6 +55,8 @@ def train(
             threads=recipe.resources.threads,
             on_step=on_step,
             on_epoch=after_epoch,
+            diagnose=recipe.training.diagnose,
+            on_finding=on_finding,
         )
     except Interrupted as interrupted:
         save(folder, recipe, interrupted.run)

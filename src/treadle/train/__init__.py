@@ -1,6 +1,7 @@
 """Training: the loop, and `fit`, which sets it up; and what a step of it computes, op by op."""
 
 from treadle.train.estimate import Estimate, estimate
+from treadle.train.findings import Finding
 from treadle.train.fit import Interrupted, Run, choose, fit, prepare, score
 from treadle.train.loop import State
 from treadle.train.lr_range import LrRange, lr_range
@@ -8,6 +9,7 @@ from treadle.train.trace import Op, Trace, trace
 
 __all__ = [
     "Estimate",
+    "Finding",
     "Interrupted",
     "LrRange",
     "Op",

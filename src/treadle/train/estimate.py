@@ -127,6 +127,7 @@ def estimate(
             threads=threads,
             on_step=watch.step,
             on_epoch=watch.epoch,
+            diagnose=False,
         )
     except _Enough:
         pass

@@ -19,7 +19,9 @@ from treadle.metrics import METRICS, Metric
 from treadle.nn import MODELS, Mode, Module, require_memory
 from treadle.optim import OnPlateau, Optimizer, Plan, Schedule
 from treadle.tensor import Tensor
+from treadle.train.diagnosis import Diagnosis
 from treadle.train.feed import Feed
+from treadle.train.findings import Finding
 from treadle.train.loop import State, evaluate, outputs_of, train_epoch
 from treadle.train.signals import Whole
 from treadle.train.step import Gradients, flat
@@ -36,7 +38,7 @@ class Run:
     `input_dtype` and `input_range` tell the units of the training inputs, before scaling.
     `history` holds a dict for each epoch: epoch, train_loss (mean over the batches while they were trained on),
     validation_loss, validation_<metric>, learning_rate at its first step where there is a schedule, and seconds of
-    training without evaluation.
+    training without evaluation. `findings` are what a diagnosis found.
     """
 
     network: Module
@@ -54,6 +56,7 @@ class Run:
     input_range: tuple[float, float] = (0.0, 1.0)
     sets: Sets | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     step: int = 0
 
     def __repr__(self) -> str:
@@ -172,6 +175,8 @@ def fit(
     parameters: Tree | None = None,
     on_step: Callable[[State, int], None] | None = None,
     on_epoch: Callable[[Run], None] | None = None,
+    diagnose: bool = True,
+    on_finding: Callable[[Finding], None] | None = None,
 ) -> Run:
     """Train a network and return the run.
 
@@ -192,6 +197,8 @@ def fit(
         parameters: to begin with, in place of those made from the seed and of their form.
         on_step: called after each step with the state and the number of steps in an epoch.
         on_epoch: called after each epoch with the run so far.
+        diagnose: look at some of the steps and note in `run.findings` what is wrong with the training.
+        on_finding: called with each finding.
 
     Raises:
         TreadleError: a subclass says what does not fit, before the first step; TrainingError, during training.
@@ -270,6 +277,11 @@ def fit(
     )
     order = Order(len(sets.train), seed, shuffle)
     steps = -(-len(sets.train) // batch_size)
+    diagnosis = None
+    if diagnose:
+        outputs = loss.outputs(len(sets.train.classes) if sets.train.classes is not None else None)
+        diagnosis = Diagnosis(gradients, outputs, batch_size, epochs * steps, on_finding)
+        run.findings = diagnosis.findings
 
     first_key = int(np.random.SeedSequence([seed, STEP_STREAM]).generate_state(1, np.uint64)[0])
 
@@ -292,13 +304,15 @@ def fit(
                 losses = [past["validation_loss"] for past in run.history]
                 factor = partial(plan.factor, losses=losses) if schedule else None
                 begins_with = {"learning_rate": optimizer.lr * factor(state.step)} if factor else {}
-                train_loss = train_epoch(optimizer, gradients, state, parts, key, after_step, whole, factor)
+                train_loss = train_epoch(optimizer, gradients, state, parts, key, after_step, whole, factor, diagnosis)
                 seconds = time.perf_counter() - begun
                 run.parameters, run.step = tree_map(np.copy, state.params), state.step
                 value, samples = evaluate(network, state.params, loss, chosen, sets.validation, fitted, run.dtype)
                 record: dict[str, Any] = {"epoch": epoch + 1, "train_loss": train_loss, "validation_loss": value}
                 record |= {f"validation_{name}": float(np.mean(samples[name])) for name in samples}
                 run.history.append({**record, **begins_with, "seconds": seconds})
+                if diagnosis:
+                    diagnosis.validated(value)
                 if on_epoch:
                     on_epoch(run)
     except KeyboardInterrupt:

@@ -16,6 +16,7 @@ from treadle.metrics import Metric
 from treadle.nn import Module
 from treadle.optim import Optimizer
 from treadle.tensor import Tensor
+from treadle.train.diagnosis import Diagnosis
 from treadle.train.finite import Finite
 from treadle.train.step import Array, Gradients
 from treadle.tree import Tree
@@ -47,6 +48,7 @@ def train_epoch(
     on_step: Callable[[State], None],
     whole: AbstractContextManager[object],
     factor: Callable[[int], float] | None,
+    diagnosis: Diagnosis | None,
 ) -> float:
     """Take one step for each batch, changing `state` in place, and return the mean loss over the samples seen.
 
@@ -59,6 +61,7 @@ def train_epoch(
         on_step: called after each step.
         whole: entered where a step changes `state`, to keep Ctrl-C outside.
         factor: from the number of a step to the factor of the learning rate, if there is a schedule.
+        diagnosis: looks at some of the steps, if there is one.
 
     Raises:
         TrainingError: the loss, a gradient or an updated parameter is not finite; `state` is that before the step.
@@ -69,10 +72,14 @@ def train_epoch(
         if factor and (lr := optimizer.lr * factor(state.step)) != finite.optimizer.lr:
             finite.optimizer = optimizer.with_lr(lr)
         state.loss = gradients.step(indices, key(state.step))
+        if diagnosis:
+            diagnosis.begin(state)
         with whole:
             finite.update(state)
             gradients.accept()
             state.step += 1
+        if diagnosis:
+            diagnosis.end(state)
         total += state.loss * len(indices)
         samples += len(indices)
         on_step(state)

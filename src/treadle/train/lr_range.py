@@ -154,6 +154,7 @@ def lr_range(
                 threads=threads,
                 parameters=parameters,
                 on_step=watch.step,
+                diagnose=False,
             )
         except (_Enough, TrainingError):
             pass

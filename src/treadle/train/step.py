@@ -121,6 +121,12 @@ class Gradients:
         for path, value in self.updates.items():
             np.copyto(self.places[path], value)
 
+    def load(self, indices: Array) -> tuple[Array, Array]:
+        """Return inputs and targets of samples by their numbers, in arrays of their own."""
+        shape = self._make(len(indices))
+        self.feed.take(indices, shape.inputs, shape.targets)
+        return shape.inputs, shape.targets
+
     def _make(self, size: int) -> _Shape:
         make = kernels.batch_array if self._images and self.feed.inputs.ndim == 4 else kernels.aligned_empty
         targets = self.feed.targets

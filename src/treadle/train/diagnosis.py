@@ -1,0 +1,76 @@
+"""Diagnosis: which steps of a training are looked at, and whom findings are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from treadle.train.findings import Finding, Judge
+from treadle.train.look import Lookout
+from treadle.train.step import Gradients
+
+if TYPE_CHECKING:
+    from treadle.train.loop import State
+
+FIRST_LOOKS = (1, 4, 16, 64, 150, 300)  # steps; then one every INTERVAL
+INTERVAL = 1_000  # steps, or 400 for each batch that a look takes: a pass on the tape costs as much as a few steps
+
+
+class Diagnosis:
+    """Looks at steps of a training, few enough to cost some per cent of it at most, and judges what they show.
+
+    A kind of finding is told once. Which steps are looked at depends on their numbers alone, so that the same training
+    gives the same findings.
+
+    Args:
+        gradients: of the network and loss that are trained.
+        outputs: of the network.
+        batch_size: of training.
+        steps: that training will take.
+        on_finding: called with each finding.
+    """
+
+    def __init__(
+        self,
+        gradients: Gradients,
+        outputs: int,
+        batch_size: int,
+        steps: int,
+        on_finding: Callable[[Finding], None] | None = None,
+    ) -> None:
+        self.findings: list[Finding] = []
+        self._on_finding = on_finding
+        self._lookout = Lookout(gradients, len(gradients.feed.inputs), batch_size)
+        self._judge = Judge(gradients, outputs, steps)
+        self._interval = max(INTERVAL, 400 * self._lookout.count)
+        self._steps = steps
+        self._total, self._count = 0.0, 0
+        self._now = False
+
+    def begin(self, state: State) -> None:
+        """Be told of a step before its update."""
+        step = state.step + 1
+        self._now = step in FIRST_LOOKS or step % self._interval == 0 or step == self._steps
+        if self._now:
+            self._lookout.begin(state)
+
+    def end(self, state: State) -> None:
+        """Be told of it after its update."""
+        self._total += state.loss
+        self._count += 1
+        if not self._now:
+            return
+        self._judge.looks.append(self._lookout.end(state, self._total / self._count))
+        self._total, self._count = 0.0, 0
+        for finding in self._judge.findings({finding.kind for finding in self.findings}):
+            self._tell(finding)
+
+    def validated(self, loss: float) -> None:
+        """Be told of the loss on the validation set after an epoch."""
+        if not self.findings and (finding := self._judge.learnt_by_heart(loss)):
+            self._tell(finding)
+
+    def _tell(self, finding: Finding) -> None:
+        self.findings.append(finding)
+        if self._on_finding:
+            self._on_finding(finding)

@@ -1,0 +1,177 @@
+"""Findings: each told for a training built to have that fault, none for trainings that go well."""
+
+import math
+
+import numpy as np
+import pytest
+
+import treadle as td
+from small_sets import fit, line
+from treadle.data import Dataset, Sets
+from treadle.nn import Flatten, Linear, ReLU, Sequential, Sigmoid, Tanh
+from treadle.tree import map_with_path
+
+O = td.optim
+IMAGES = (1, 28, 28)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    mnist = td.data.load("mnist")
+    return Sets(mnist.train[:5000], mnist.validation[:1000], mnist.test[:100], "mnist", mnist.origin)
+
+
+def shuffled(sets):
+    """The same targets in another order, in all three sets."""
+    draws = np.random.default_rng(1)
+    parts = [Dataset(p.inputs, draws.permutation(p.targets), p.classes, p.name) for p in sets.parts().values()]
+    return Sets(*parts, "shuffled", "made up")
+
+
+def noise(size=900, seed=0):
+    """Targets that have nothing to do with the features."""
+    draws = np.random.default_rng(seed)
+    rows = Dataset(draws.normal(size=(size, 5)), draws.normal(size=size), None, "noise")
+    third = size // 3
+    return Sets(rows[:third], rows[third : 2 * third], rows[2 * third :], "noise", "made up")
+
+
+def deep(activation, layers=10):
+    hidden = [layer for _ in range(layers) for layer in (Linear(30), activation())]
+    return Sequential(Flatten(), *hidden, Linear(10))
+
+
+def scaled(network, shape, factor=1.0, **added):
+    """Initial parameters, weights times a factor, and something added to those of a path."""
+    made = network.init(shape, seed=0)
+    return map_with_path(
+        lambda path, leaf: (leaf * factor if path.endswith("weight") else leaf) + np.float32(added.get(path, 0)), made
+    )
+
+
+class HiddenSoftmax(td.nn.Module):
+    """Softmax by hand, which the loss cannot tell by the op."""
+
+    def parameters(self, shape):
+        return Linear(10).parameters((math.prod(shape),))
+
+    def output_shape(self, shape):  # noqa: ARG002
+        return (10,)
+
+    def forward(self, params, x, mode):
+        powers = td.ops.exp(Linear(10)(params, td.ops.reshape(x, (x.shape[0], -1)), mode))
+        return powers / td.ops.sum(powers, axis=1, keepdims=True)
+
+
+def kinds(run):
+    return [finding.kind for finding in run.findings]
+
+
+DEEP, SHALLOW = deep(ReLU), Sequential(Flatten(), Linear(50), ReLU(), Linear(10))
+FAULTS = {
+    "vanishing_gradients": {"network": deep(Sigmoid), "optimizer": O.Adam()},
+    "exploding_gradients": {"network": DEEP, "optimizer": O.SGD(1e-9), "parameters": scaled(DEEP, IMAGES, 5.0)},
+    "dead_relus": {"network": SHALLOW, "parameters": scaled(SHALLOW, IMAGES, **{"linear1.bias": -20})},
+    "saturated_units": {"network": "mlp", "scale": "none"},
+    "high_learning_rate": {"network": "mlp_relu", "optimizer": O.SGD(10.0)},
+    "large_updates": {"network": "mlp_relu", "optimizer": O.SGD(0.1, weight_decay=5.0)},
+    "small_updates": {"network": "mlp_relu", "optimizer": O.SGD(1e-5)},
+    "uninformed_loss": {"network": "mlp", "optimizer": O.SGD(0.003), "epochs": 8},
+    "softmax_twice": {"network": HiddenSoftmax(), "optimizer": O.SGD(0.5)},
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_fault_is_found(digits, kind):
+    told = []
+    settings = {"optimizer": O.SGD(0.1), "epochs": 3, "batch_size": 100} | FAULTS[kind]
+    run = fit(digits, **settings, on_finding=told.append)
+    assert kind in kinds(run)
+    assert told == run.findings
+    assert len(set(kinds(run))) == len(told)  # each once
+    finding = next(one for one in told if one.kind == kind)
+    assert all([finding.seen, finding.means, finding.advice])
+    assert 1 <= finding.step <= run.step
+    assert kinds(fit(digits, **settings, diagnose=False)) == []
+
+
+def test_what_was_seen_is_told_with_its_place(digits):
+    dead = fit(digits, **FAULTS["dead_relus"], optimizer=O.SGD(0.1), epochs=1).findings[0]
+    assert (dead.kind, dead.layers, dead.step) == ("dead_relus", ("relu1",), 16)
+    assert dead.seen.startswith("units 50 of 50 gave 0 for all 32 samples")
+    assert repr(dead).startswith("step 16: dead ReLUs in relu1: units 50 of 50 gave 0")
+    assert dead.to_dict()["layers"] == ["relu1"]
+    twice = fit(digits, **FAULTS["softmax_twice"], epochs=1).findings[0]
+    assert "1.46115" in twice.means
+    vanishing = fit(digits, **FAULTS["vanishing_gradients"], epochs=1).findings[0]
+    assert vanishing.layers[:2] == ("linear1.weight", "linear2.weight")
+    assert "linear11.weight" not in vanishing.layers
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"network": "mlp_relu", "optimizer": O.SGD(0.1), "epochs": 8},
+        {"network": "mlp_relu", "optimizer": O.Adam(), "epochs": 8},
+        {"network": "lenet", "optimizer": O.Adam(), "epochs": 4, "batch_size": 50},
+    ],
+)
+def test_shuffled_targets_are_told_from_a_training_that_is_slow(digits, settings):
+    found = fit(shuffled(digits), **settings).findings
+    assert [one.kind for one in found] == ["unrelated_targets"]
+    assert "shuffled ones up to" in found[0].seen
+
+
+def test_targets_that_are_noise():
+    run = fit(noise(), "mlp_tabular", optimizer=O.Adam(), batch_size=20, epochs=25, scale="none")
+    assert "unrelated_targets" in kinds(run)
+
+
+def test_a_rate_beyond_two_over_the_curvature_is_found_by_the_curvature():
+    sets = line(60, features=2)
+    x = np.c_[sets.train.inputs, np.ones(60)]
+    edge = 2 / np.linalg.eigvalsh(2 * x.T @ x / 60)[-1]
+    for factor, expected in ((0.9, []), (1.1, ["high_learning_rate"])):
+        network = Sequential(Linear(1))
+        run = fit(
+            sets, network, optimizer=O.SGD(factor * edge), batch_size=60, epochs=20, scale="none", dtype=np.float64
+        )
+        assert kinds(run)[:1] == expected
+    assert "by the curvature met, a step was 2.2 times" in run.findings[0].seen
+
+
+HEALTHY = {
+    "baseline": {"loss": "squared_error", "optimizer": O.SGD(0.01), "metrics": ["squared_error"]},
+    "softmax": {"optimizer": O.SGD(0.1)},
+    "sigmoids": {"network": "mlp", "optimizer": O.SGD(1.0)},
+    "sigmoids with Adam": {"network": "mlp", "optimizer": O.Adam(0.003)},
+    "mlp_relu": {"optimizer": O.SGD(0.5)},
+    "momentum": {"network": "mlp_relu", "optimizer": O.Momentum(0.05)},
+    "Adam": {"network": "mlp_relu", "optimizer": O.Adam()},
+    "Adam, ten times faster": {"network": "mlp_relu", "optimizer": O.Adam(0.01)},
+    "RMSProp": {"network": "mlp_relu", "optimizer": O.RMSProp(), "batch_size": 500},
+    "one sample a step": {"network": "mlp_relu", "optimizer": O.SGD(0.01), "batch_size": 1, "epochs": 1},
+    "lenet": {"optimizer": O.Adam(), "epochs": 3},
+    "vgg_small": {"optimizer": O.Adam(), "epochs": 1},
+    "resnet_small": {"optimizer": O.Momentum(0.05), "epochs": 1},
+    "tanh": {"network": deep(Tanh, 4), "optimizer": O.Momentum(0.05)},
+    "smoothed": {"network": "mlp_relu", "loss": td.losses.CrossEntropy(smoothing=0.1), "optimizer": O.Adam()},
+}
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_a_training_that_goes_well_is_left_alone(digits, name):
+    settings = {"network": name, "batch_size": 50, "epochs": 6} | HEALTHY[name]
+    assert fit(digits, **settings).findings == []
+
+
+@pytest.mark.parametrize("network", [Sequential(Linear(1)), "mlp_tabular"])
+def test_a_regression_that_goes_well_is_left_alone(network):
+    sets = line(400, noise=0.1, features=10)
+    for optimizer in (O.SGD(0.02), O.Adam(0.01), O.Adam(0.01, weight_decay=1e-4)):
+        assert fit(sets, network, optimizer=optimizer, batch_size=20, epochs=30, scale="none").findings == []
+
+
+def test_learning_by_heart_with_few_steps_is_no_fault():
+    # targets that a constant tells as well: a loss at that level is right where nothing can be learnt in so few steps
+    assert fit(noise(90), Sequential(Linear(1)), batch_size=30, epochs=3, scale="none").findings == []
