@@ -5,13 +5,14 @@ from treadle.autodiff.check import check_gradients
 from treadle.autodiff.functional import value_and_grad
 from treadle.nn import draw, summary
 from treadle.tensor import Tensor, grad, tensor
-from treadle.train import Interrupted, LrRange, Run, Trace, estimate, fit, lr_range, trace
+from treadle.train import Interrupted, LrRange, Run, Surface, Trace, estimate, fit, loss_surface, lr_range, trace
 from treadle.version import __version__
 
 __all__ = [
     "Interrupted",
     "LrRange",
     "Run",
+    "Surface",
     "Tensor",
     "Trace",
     "__version__",
@@ -21,6 +22,7 @@ __all__ = [
     "estimate",
     "fit",
     "grad",
+    "loss_surface",
     "losses",
     "lr_range",
     "metrics",

@@ -14,6 +14,7 @@ from treadle.cli.predict import predict
 from treadle.cli.run import run
 from treadle.cli.show import show
 from treadle.cli.summary import summary
+from treadle.cli.surface import surface
 from treadle.errors import TreadleError
 from treadle.train import Interrupted
 
@@ -28,8 +29,9 @@ app.command(run, sort_key=1)
 app.command(show, sort_key=2)
 app.command(summary, sort_key=3)
 app.command(lr, sort_key=4)
-app.command(predict, sort_key=5)
-app.command(choices, sort_key=6)
+app.command(surface, sort_key=5)
+app.command(predict, sort_key=6)
+app.command(choices, sort_key=7)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

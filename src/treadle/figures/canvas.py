@@ -9,6 +9,7 @@ from typing import Any
 from treadle.errors import TreadleError
 
 BLUE, GREEN, RED, GREY = "#4477aa", "#228833", "#ee6677", "#bbbbbb"  # apart for colour-blind readers too (Tol, bright)
+PATHS = (BLUE, RED, GREEN, "#ccbb44", "#66ccee", "#aa3377")  # of the same set
 
 
 def drawn(draw: Callable[[Any], None], width: float, height: float) -> str:

@@ -27,7 +27,7 @@ from treadle.errors import suggest
 from treadle.losses import LOSSES
 from treadle.metrics import METRICS
 from treadle.nn import LAYERS, MODELS, Module
-from treadle.optim import OPTIMIZERS, SCHEDULES, OnPlateau, Plan, Schedule
+from treadle.optim import OPTIMIZERS, SCHEDULES, OnPlateau, Optimizer, Plan, Schedule
 
 # stage → the setting that chooses → name → what is chosen; a dict per setting, so that a choice is named once
 CHOICES: dict[str, dict[str, Mapping[str, Any]]] = {
@@ -188,6 +188,15 @@ def parse_schedule(text: str) -> Schedule | OnPlateau:
     Warmup(length=5, begin=0.0, by='epoch')
     """
     return _parse("schedule", SCHEDULES, text)  # type: ignore[no-any-return]
+
+
+def parse_optimizer(text: str) -> Optimizer:
+    """Make an optimiser from a text such as that of a layer in a recipe.
+
+    >>> parse_optimizer("momentum 0.1 momentum=0.8")
+    Momentum(0.1, momentum=0.8)
+    """
+    return _parse("optimizer", OPTIMIZERS, text)  # type: ignore[no-any-return]
 
 
 def _parse(what: str, choices: Mapping[str, Any], text: str) -> Any:

@@ -5,6 +5,7 @@ from treadle.train.findings import Finding
 from treadle.train.fit import Interrupted, Run, choose, fit, prepare, score
 from treadle.train.loop import State
 from treadle.train.lr_range import LrRange, lr_range
+from treadle.train.surface import Surface, loss_surface
 from treadle.train.trace import Op, Trace, trace
 
 __all__ = [
@@ -15,10 +16,12 @@ __all__ = [
     "Op",
     "Run",
     "State",
+    "Surface",
     "Trace",
     "choose",
     "estimate",
     "fit",
+    "loss_surface",
     "lr_range",
     "prepare",
     "score",

@@ -1,0 +1,367 @@
+"""The loss surface of a network over a plane of its parameters, with the paths that optimisers take."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from treadle import kernels
+from treadle.data import SCALES, Sets
+from treadle.errors import TrainingError, TreadleError
+from treadle.losses import Loss
+from treadle.nn import Module
+from treadle.optim import Optimizer
+from treadle.tensor import Tensor
+from treadle.train.feed import Feed
+from treadle.train.fit import Interrupted, choose, fit, prepare
+from treadle.train.loop import EVALUATION_BATCH, State
+from treadle.train.plane import Plane, pca_plane, random_plane, weights_plane
+from treadle.train.step import flat
+from treadle.tree import Tree, leaves, map_with_path
+
+Array = np.ndarray[Any, np.dtype[Any]]
+FAR = 10  # times the first loss, from which on a path has diverged
+COARSEST = 5  # points of the first grid along an axis; each further one halves the distances
+MARGIN = 0.25  # of what the paths span, on each side
+
+
+@dataclass(frozen=True)
+class Path:
+    """What an optimiser went through.
+
+    Args:
+        name: of the optimiser, as it is written.
+        steps: (N,), from 0.
+        points: coordinates in the plane, (N, 2).
+        losses: true loss at each of these steps, (N,).
+        projected: loss at the nearest point of the plane, (N,).
+        explained: share of the squared distances from the end of the first path that lies in the plane.
+        diverged: whether it was stopped since its loss grew tenfold or was not finite any more.
+    """
+
+    name: str
+    steps: Array
+    points: Array
+    losses: Array
+    projected: Array
+    explained: float
+    diverged: bool
+
+
+@dataclass(frozen=True, repr=False)
+class Surface:
+    """The loss over a plane.
+
+    Args:
+        x, y: coordinates of the grid, (X,) and (Y,).
+        losses: (Y, X), ∞ or NaN where it is not finite.
+        axes: names of both directions.
+        paths: of the optimisers.
+        samples: of the training set, that every loss here is the mean over.
+        finest: points along an axis that were asked for; fewer were computed where time was up.
+        seconds: that the losses took.
+    """
+
+    x: Array
+    y: Array
+    losses: Array
+    axes: tuple[str, str]
+    paths: tuple[Path, ...]
+    samples: int
+    finest: int
+    seconds: float
+
+    def __repr__(self) -> str:
+        rows = [("path", "steps", "first loss", "last loss", "in the plane", "variance explained")]
+        for path in self.paths:
+            last = f"{path.losses[-1]:.4g}" + (", diverged" if path.diverged else "")
+            shown = (f"{path.losses[0]:.4g}", last, f"{path.projected[-1]:.4g}", f"{100 * path.explained:.3g} %")
+            rows.append((path.name, str(path.steps[-1]), *shown))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
+            for row in rows
+        ]
+        lines = [*lines, ""] if self.paths else []
+        known = np.where(np.isfinite(self.losses), self.losses, np.inf)
+        lowest = np.unravel_index(np.argmin(known), known.shape)
+        lines.append(
+            f"{len(self.x)} × {len(self.y)} losses over {self.samples:,} training samples, from {known.min():.4g} at "
+            f"({self.x[lowest[1]]:.3g}, {self.y[lowest[0]]:.3g}) to {self.losses.max():.4g}, in {self.seconds:.1f} s"
+            + (f"; time was up before {self.finest} × {self.finest}" if len(self.x) < self.finest else "")
+        )
+        return "\n".join([*lines, f"x: {self.axes[0]}, y: {self.axes[1]}"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        return {
+            "x": self.x.tolist(),
+            "y": self.y.tolist(),
+            "losses": self.losses.tolist(),
+            "axes": list(self.axes),
+            "samples": self.samples,
+            "finest": self.finest,
+            "seconds": self.seconds,
+            "paths": [
+                {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in vars(path).items()}
+                for path in self.paths
+            ],
+        }
+
+
+def loss_surface(
+    network: Module | str,
+    sets: Sets,
+    *,
+    loss: Loss | str,
+    optimizers: Sequence[Optimizer] = (),
+    directions: str | Sequence[str] = "random",
+    steps: int = 500,
+    points: int = 30,
+    samples: int = 1_000,
+    seconds: float = 20.0,
+    finest: int = 33,
+    span: Sequence[float] | None = None,
+    batch_size: int = 100,
+    seed: int = 0,
+    scale: str = "minmax",
+    dtype: DTypeLike = np.float32,
+    threads: int = 1,
+    parameters: Tree | None = None,
+    on_level: Callable[[Surface], None] | None = None,
+) -> Surface:
+    """Compute the loss over a plane of parameters, coarse to fine, with the paths of optimisers.
+
+    Each optimiser trains from the same parameters over the same batches. The plane goes through the end of the first
+    path; without paths, through the parameters given. A path lies in the plane only as far as its variance explained
+    says, so its true losses stand beside those of the plane at the nearest point. Losses are those of evaluation:
+    without dropout, with the running means of the center, or of the step on a path.
+
+    Args:
+        network, sets, loss, batch_size, seed, scale, dtype, threads, parameters: as in `fit`.
+        optimizers: whose paths are wanted; the first leads to the center of the plane.
+        directions: "random": two, each filter as long as that of the center, drawn by the seed; "pca": the principal
+            components of the paths; or two weights, such as ("linear1.weight[5,0]", "linear1.weight[9,0]").
+        steps: of each path.
+        points: of a path that are kept, with the parameters before the first step.
+        samples: of the training set, evenly taken, to compute losses on.
+        seconds: for the grid; a finer one is not begun where it would take longer.
+        finest: points of the finest grid along an axis: 5, 9, 17, 33, …
+        span: lowest x, highest x, lowest y, highest y; where none is given, what the paths need, and for random
+            directions at least −1 to 1.
+        on_level: called with each grid that is complete, coarse to fine.
+
+    Raises:
+        TreadleError: a subclass says what does not fit.
+
+    >>> import treadle as td
+    >>> x = np.linspace(-1, 1, 60).reshape(-1, 1)
+    >>> rows = td.data.Dataset(x, 3 * x[:, 0] + 1, None, "line")
+    >>> sets = td.data.Sets(rows[:40], rows[40:50], rows[50:], "line", "made up")
+    >>> found = loss_surface(
+    ...     td.nn.Sequential(td.nn.Linear(1)), sets, loss="squared_error", optimizers=[td.optim.SGD(0.1)],
+    ...     directions=["linear1.weight[0,0]", "linear1.bias[0]"], steps=100, batch_size=40, scale="none", finest=9,
+    ... )
+    >>> found.losses.shape, found.paths[0].explained
+    ((9, 9), 1.0)
+    """
+    levels = _levels(finest)
+    for name, number, least in (("steps", steps, 1), ("points", points, 2), ("samples", samples, 1)):
+        if number < least:
+            raise TreadleError(f"{name} must be at least {least}, found {number}")
+    if isinstance(directions, str) and directions not in ("random", "pca"):
+        raise TreadleError(f"directions should be random, pca, or two weights, found {directions!r}")
+    if not isinstance(directions, str) and len(directions) != 2:
+        raise TreadleError(f"a plane has two directions, found {len(directions)}: {', '.join(directions)}")
+    if directions == "pca" and not optimizers:
+        raise TreadleError("principal components are those of paths: give optimisers, or choose random directions")
+    if span is not None and not (len(span) == 4 and span[0] < span[1] and span[2] < span[3]):
+        raise TreadleError(f"span should be lowest x, highest x, lowest y and highest y, found {list(span)}")
+    network, loss, made = prepare(network, loss, sets, seed, dtype)
+    made = made if parameters is None else parameters
+    walks = [
+        _walk(
+            optimizer, steps, points, made,
+            network=network, sets=sets, loss=loss, batch_size=batch_size, seed=seed, scale=scale, dtype=dtype,
+            threads=threads,
+        )
+        for optimizer in optimizers
+    ]  # fmt: skip
+    losses = _Losses(network, loss, sets, samples, scale, np.dtype(dtype), made, threads)
+    if walks:
+        losses.others = walks[0].others[-1]
+    center = (walks[0].vectors[-1] if walks else losses.vector(made)).astype(np.float64)
+    if directions == "pca":
+        plane = pca_plane(center, [vector for walk in walks for vector in walk.vectors])
+    elif directions == "random":
+        plane = random_plane(center, losses.places, seed)
+    else:
+        plane = weights_plane(center, losses.places, list(directions))
+    begun = time.perf_counter()
+    paths = tuple(_path(walk, plane, center, losses) for walk in walks)
+    left, right, bottom, top = map(float, span) if span is not None else _box(plane, paths)
+    grid = np.full((levels[-1], levels[-1]), np.nan)
+    found = None
+    for level in levels:
+        x, y = np.linspace(left, right, level), np.linspace(bottom, top, level)
+        now = time.perf_counter() - begun
+        if found is not None:
+            each = now / losses.count
+            if now + each * (level**2 - len(found.x) ** 2) > seconds:
+                break
+        apart = (levels[-1] - 1) // (level - 1)
+        for row in range(level):
+            for column in range(level):
+                if np.isnan(grid[row * apart, column * apart]):
+                    grid[row * apart, column * apart] = losses.at(plane.point(x[column], y[row]))
+        taken = time.perf_counter() - begun
+        found = Surface(x, y, grid[::apart, ::apart].copy(), plane.names, paths, losses.samples, levels[-1], taken)
+        if on_level:
+            on_level(found)
+    assert found is not None
+    return found
+
+
+def _levels(finest: int) -> list[int]:
+    """Points along an axis of each grid, whose points are all in the next one."""
+    levels = [COARSEST]
+    while levels[-1] < finest:
+        levels.append(2 * levels[-1] - 1)
+    if levels[-1] != finest:
+        raise TreadleError(f"finest should be {', '.join(map(str, _levels(129)))} or so on, found {finest}")
+    return levels
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """Steps of a path with the flat parameters there, and those that are not trained."""
+
+    name: str
+    steps: list[int]
+    vectors: list[Array]
+    others: list[dict[str, Array]]
+    diverged: bool
+
+
+class _Enough(Exception):  # noqa: N818
+    """The way out of training after the last step."""
+
+
+def _walk(optimizer: Optimizer, steps: int, points: int, made: Tree, **settings: Any) -> _Walk:
+    kept = {round(step) for step in np.linspace(0, steps, points)}
+    specification = dict(leaves(settings["network"].parameters(settings["sets"].train.shape)))
+    trained = {path for path, parameter in specification.items() if parameter.trained}
+
+    def others(tree: Tree) -> dict[str, Array]:
+        return {path: leaf.copy() for path, leaf in leaves(tree) if path not in trained}
+
+    walk = _Walk(repr(optimizer), [0], [flat(made, trained)[0]], [others(made)], False)
+    first: list[float] = []
+
+    def on_step(state: State, _: int) -> None:
+        first.append(state.loss) if not first else None
+        if state.loss > FAR * abs(first[0]):
+            raise TrainingError("the loss has grown tenfold")
+        if state.step in kept:
+            walk.steps.append(state.step)
+            walk.vectors.append(state.vector.copy())
+            walk.others.append(others(state.params))
+        if state.step == steps:
+            raise _Enough
+
+    try:
+        fit(optimizer=optimizer, epochs=steps, parameters=made, on_step=on_step, diagnose=False, **settings)
+    except _Enough:
+        pass
+    except TrainingError:
+        return _Walk(walk.name, walk.steps, walk.vectors, walk.others, True)
+    except Interrupted:
+        raise KeyboardInterrupt from None
+    return walk
+
+
+class _Losses:
+    """The loss at flat parameters, over some samples of the training set."""
+
+    def __init__(
+        self,
+        network: Module,
+        loss: Loss,
+        sets: Sets,
+        samples: int,
+        scale: str,
+        dtype: np.dtype[Any],
+        made: Tree,
+        threads: int,
+    ) -> None:
+        train = sets.train
+        self.network, self.loss, self.threads = network, loss, threads
+        self.samples = min(samples, len(train))
+        indices = np.linspace(0, len(train), self.samples, endpoint=False).astype(np.int64)
+        feed = Feed(train, choose("scaling", SCALES, scale)().fit(train.inputs), loss, dtype)
+        self.targets = feed.targets[indices]
+        make = kernels.batch_array if len(train.shape) == 3 else kernels.aligned_empty
+        self.batches = []
+        for begin in range(0, self.samples, EVALUATION_BATCH):
+            part = indices[begin : begin + EVALUATION_BATCH]
+            self.batches.append(make((len(part), *train.shape), dtype))
+            feed.take(part, self.batches[-1], self.targets[begin : begin + EVALUATION_BATCH])
+        specification = dict(leaves(network.parameters(train.shape)))
+        self._trained = {path for path, parameter in specification.items() if parameter.trained}
+        self._vector, self._tree = flat(made, self._trained)
+        self.others = {path: leaf.copy() for path, leaf in leaves(made) if path not in self._trained}
+        self.places, begin = {}, 0
+        for path, leaf in leaves(made):
+            if path in self._trained:
+                self.places[path] = (begin, leaf.shape)
+                begin += leaf.size
+        self.count = 0
+
+    def vector(self, tree: Tree) -> Array:
+        """Return the trained parameters of a tree, flat."""
+        return flat(tree, self._trained)[0]
+
+    def at(self, vector: Array, others: dict[str, Array] | None = None) -> float:
+        """Return the loss at flat parameters; what is not trained is as at the center unless it is given."""
+        np.copyto(self._vector, vector, casting="same_kind")
+        others = self.others if others is None else others
+        params = map_with_path(lambda path, leaf: others.get(path, leaf), self._tree)
+        self.count += 1
+        with (
+            kernels.use(kernels.fastest()),
+            kernels.with_threads(self.threads),
+            np.errstate(all="ignore"),
+        ):
+            outputs = np.concatenate([self.network(params, batch).numpy() for batch in self.batches])
+            value = self.loss(Tensor(outputs), self.targets).item()
+        return math.inf if math.isnan(value) else value
+
+
+def _path(walk: _Walk, plane: Plane, end: Array, losses: _Losses) -> Path:
+    vectors = [vector.astype(np.float64) for vector in walk.vectors]
+    points, explained = plane.project(vectors, end)
+    true = [losses.at(vector, others) for vector, others in zip(walk.vectors, walk.others, strict=True)]
+    projected = [losses.at(plane.point(a, b)) for a, b in points]
+    return Path(walk.name, np.array(walk.steps), points, np.array(true), np.array(projected), explained, walk.diverged)
+
+
+def _box(plane: Plane, paths: tuple[Path, ...]) -> list[float]:
+    """Lowest and highest coordinates that show all paths, or what is natural for the plane."""
+    box = []
+    for axis, scale in enumerate(plane.scales):
+        ends = [path.points[:, axis] for path in paths]
+        low, high = (min(map(np.min, ends)), max(map(np.max, ends))) if ends else (0.0, 0.0)
+        wide = MARGIN * (high - low)
+        low, high = low - wide, high + wide
+        if not paths or plane.names[0].startswith("random"):
+            low, high = min(low, -scale), max(high, scale)
+        if not low < high:
+            low, high = low - max(scale, 1.0), high + max(scale, 1.0)
+        box += [float(low), float(high)]
+    return box

@@ -1,0 +1,43 @@
+"""Pictures of loss surfaces: what they must show, and the same bytes each time."""
+
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from treadle.figures import draw_descent, draw_surface
+from treadle.figures.surface import _descent
+from treadle.optim import SGD, AdaGrad, Adam, Momentum
+from treadle.train.surface import Path, Surface
+
+X = np.linspace(-1, 1, 5)
+POINTS = np.array([[-1.0, 1.0], [0.0, 0.0]])
+PATH = Path("SGD(0.1)", np.array([0, 5]), POINTS, np.array([2.0, 0.5]), np.array([1.9, 0.5]), 0.875, False)
+FOUND = Surface(X, X, X[None] ** 2 + X[:, None] ** 2, ("first", "second"), (PATH,), 100, 5, 0.1)
+
+
+def texts(svg):
+    return {text.strip() for text in ElementTree.fromstring(svg).itertext() if text.strip()}
+
+
+def test_it_shows_the_plane_the_paths_and_what_they_explain():
+    svg = draw_surface(FOUND)
+    wanted = {"first", "second", "loss", "step", "5 × 5 losses over 100 samples", "SGD(0.1): 87.5 % in the plane"}
+    assert wanted <= texts(svg)
+    assert {"the true loss on each path", "at the nearest point of the plane", "SGD(0.1)"} <= texts(svg)
+    assert draw_surface(FOUND) == svg
+
+
+@pytest.mark.parametrize("losses", [np.full((5, 5), 3.0), np.where(X[None] > 0, np.inf, 1.0) + np.zeros((5, 5))])
+def test_a_flat_surface_and_one_that_is_not_finite_can_be_drawn(losses):
+    svg = draw_surface(Surface(X, X, losses, ("first", "second"), (), 100, 5, 0.1))
+    assert "step" not in texts(svg)
+
+
+def test_the_four_paths_of_the_valley():
+    assert {"SGD(0.95)", "Momentum(0.1)", "AdaGrad(lr=1.5)", "Adam(lr=0.3)"} <= texts(draw_descent())
+    seconds = [(-6.335, -1.8), (-6.93, 1.6), (-5.5, 0.5), (-6.7, 1.7)]
+    for optimizer, second in zip((SGD(0.95), Momentum(0.1), AdaGrad(1.5), Adam(0.3)), seconds, strict=True):
+        points = _descent(optimizer, 30)
+        assert points.shape == (31, 2)
+        np.testing.assert_allclose(points[1], second, rtol=1e-7)
