@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from treadle.data import SCALES, FittedScale, MinMax, NoScale, scale_from_dict
+from treadle.data import (
+    SCALES,
+    Channel,
+    FittedScale,
+    MeanRange,
+    MinMax,
+    NoScale,
+    Robust,
+    Standard,
+    scale_from_dict,
+)
 from treadle.errors import DataError
 
 numbers = st.floats(-1e6, 1e6, allow_nan=False).map(lambda x: round(x, 6))
@@ -126,6 +136,87 @@ def test_a_damaged_saved_scale_is_refused(saved, message):
 
 def test_the_registry_holds_what_can_be_fitted():
     for kind, scale in SCALES.items():
-        fitted = scale().fit(np.array([[0.0], [1.0]]))
+        fitted = scale().fit(np.array([[[[0.0]]], [[[1.0]]]]))
         assert isinstance(fitted, FittedScale)
         assert fitted.kind == kind
+
+
+@given(tables, st.sampled_from(sorted(SCALES.keys() - {"channel"})))
+def test_every_scale_is_undone_by_its_inverse_and_survives_json(table, kind):
+    scale = SCALES[kind]().fit(table)
+    again = scale_from_dict(json.loads(json.dumps(scale.to_dict())))
+    scaled = again.apply(table, np.float64)
+    np.testing.assert_array_equal(scaled, scale.apply(table, np.float64))
+    assert np.isfinite(scaled).all()
+    np.testing.assert_allclose(again.invert(scaled), table, rtol=1e-9, atol=1e-8)
+
+
+def features(size=200, seed=0):
+    draws = np.random.default_rng(seed)
+    return draws.normal(size=(size, 3)) * [1, 100, 1e-3] + [0, 1e4, -5]
+
+
+def test_standardised_features_have_mean_0_and_deviation_1():
+    scaled = Standard().fit(features()).apply(features(), np.float64)
+    np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(scaled.std(axis=0), 1, rtol=1e-9)
+
+
+def test_mean_range_has_mean_0_and_a_range_of_1():
+    scaled = MeanRange().fit(features()).apply(features(), np.float64)
+    np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(np.ptp(scaled, axis=0), 1, rtol=1e-9)
+    assert (scaled < 0).any()
+
+
+def test_outliers_do_not_move_a_robust_scale():
+    table = features()
+    spoilt = table.copy()
+    spoilt[:10] *= 1e6
+    plain, robust = (Robust().fit(t) for t in (table, spoilt))
+    np.testing.assert_allclose(robust.factor, plain.factor, rtol=0.2)
+    scaled = plain.apply(table, np.float64)
+    np.testing.assert_allclose(np.median(scaled, axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(np.subtract(*np.percentile(scaled, (75, 25), axis=0)), 1, rtol=1e-9)
+    often = np.array([[0.0], [0.0], [0.0], [0.0], [9.0]])  # quartiles that are equal: moved only
+    assert Robust().fit(often + 1).apply(often + 1).ravel().tolist() == [0, 0, 0, 0, 9]
+
+
+def test_channels_are_scaled_apart_and_pixels_together():
+    draws = np.random.default_rng(0)
+    images = draws.integers(0, [[[100]], [[200]], [[10]]], (50, 3, 5, 4)).astype(np.uint8)
+    scaled = Channel().fit(images).apply(images, np.float64)
+    np.testing.assert_allclose(scaled.mean(axis=(0, 2, 3)), 0, atol=1e-12)
+    np.testing.assert_allclose(scaled.std(axis=(0, 2, 3)), 1, rtol=1e-12)
+    whole = Standard().fit(images)
+    assert whole.offset == pytest.approx([images.mean()], rel=1e-12)
+    assert whole.factor == pytest.approx([1 / images.std()], rel=1e-12)
+    again = Channel().fit(images)
+    np.testing.assert_allclose(again.invert(scaled), images, atol=1e-9)
+    with pytest.raises(DataError, match=r"expected images \(N, C, H, W\), found shape \(2, 3\)"):
+        Channel().fit(np.ones((2, 3)))
+    with pytest.raises(DataError, match="3 channels cannot take inputs of shape"):
+        again.apply(images[:, :2])
+
+
+def test_moments_in_pieces_are_those_of_all(monkeypatch):
+    monkeypatch.setattr("treadle.data.scale._BLOCK", 7)
+    table = 1e4 + features(53)
+    scale = Standard().fit(table)
+    np.testing.assert_allclose(scale.offset, table.mean(axis=0), rtol=1e-14)
+    np.testing.assert_allclose(1 / scale.factor, table.std(axis=0), rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["standard", "mean_range", "robust", "channel"])
+def test_what_cannot_be_scaled_is_refused_by_all(kind):
+    for value in (np.nan, np.inf):
+        with pytest.raises(DataError, match=f"{kind}: .* cannot be scaled"):
+            SCALES[kind]().fit(np.array([[[[value]]], [[[1.0]]]]))
+    with pytest.raises(DataError, match=f"{kind}: expected samples"):
+        SCALES[kind]().fit(np.zeros((0, 1, 2, 2)))
+
+
+@pytest.mark.parametrize("kind", ["standard", "mean_range", "robust"])
+def test_constant_features_become_0(kind):
+    table = np.array([[0.1, 1.0], [0.1, 2.0], [0.1, 4.0]])
+    assert SCALES[kind]().fit(table).apply(table)[:, 0].tolist() == [0, 0, 0]

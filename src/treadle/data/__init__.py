@@ -7,7 +7,18 @@ from treadle.data.batches import Batch, batches
 from treadle.data.dataset import Dataset, Sets
 from treadle.data.image import read_image
 from treadle.data.order import Order, OrderState
-from treadle.data.scale import SCALES, FittedScale, MinMax, NoScale, Scale, scale_from_dict
+from treadle.data.scale import (
+    SCALES,
+    Channel,
+    FittedScale,
+    MeanRange,
+    MinMax,
+    NoScale,
+    Robust,
+    Scale,
+    Standard,
+    scale_from_dict,
+)
 from treadle.data.sources.idx import load_idx_folder, read_idx
 from treadle.data.sources.mnist import load_mnist
 from treadle.data.sources.mnist_json import load_mnist_json
@@ -18,15 +29,19 @@ __all__ = [
     "SCALES",
     "SOURCES",
     "Batch",
+    "Channel",
     "Dataset",
     "Finding",
     "FittedScale",
+    "MeanRange",
     "MinMax",
     "NoScale",
     "Order",
     "OrderState",
+    "Robust",
     "Scale",
     "Sets",
+    "Standard",
     "batches",
     "check",
     "load",

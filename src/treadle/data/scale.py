@@ -13,7 +13,7 @@ from treadle.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class FittedScale:
-    """The affine map (x − offset)·factor; offset and factor hold one number for all features, or one per feature (F,).
+    """The affine map (x − offset)·factor, with one number for all features, one a feature (F,), or one a channel (C,).
 
     >>> scale = FittedScale("minmax", np.array([2.0]), np.array([0.5]))
     >>> scale.apply(np.array([[2, 4]], np.uint8))
@@ -35,10 +35,11 @@ class FittedScale:
         exact = inputs.dtype.kind in "bui" and inputs.dtype.itemsize <= 2 and target.itemsize >= 4
         work = target if exact else np.dtype(np.float64)
         scaled = inputs.astype(work)
-        if self.offset.any():
-            np.subtract(scaled, self.offset.astype(work), out=scaled)
-        if (self.factor != 1).any():
-            np.multiply(scaled, self.factor.astype(work), out=scaled)
+        offset, factor = self._aligned()
+        if offset.any():
+            np.subtract(scaled, offset.astype(work), out=scaled)
+        if (factor != 1).any():
+            np.multiply(scaled, factor.astype(work), out=scaled)
         return scaled.astype(target, copy=False)
 
     def invert(self, scaled: NDArray[Any]) -> NDArray[np.float64]:
@@ -48,9 +49,10 @@ class FittedScale:
         array([[4., 7.]])
         """
         self._check(scaled)
-        constant = self.factor == 0
-        span = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, self.factor))
-        restored: NDArray[np.float64] = scaled.astype(np.float64) * span + self.offset
+        offset, factor = self._aligned()
+        constant = factor == 0
+        span = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, factor))
+        restored: NDArray[np.float64] = scaled.astype(np.float64) * span + offset
         return restored
 
     def to_dict(self) -> dict[str, Any]:
@@ -61,8 +63,15 @@ class FittedScale:
         """
         return {"kind": self.kind, "offset": self.offset.tolist(), "factor": self.factor.tolist()}
 
+    def _aligned(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Offset and factor in the shape that meets the inputs."""
+        shape = (-1, 1, 1) if self.kind == "channel" else (-1,)
+        return self.offset.reshape(shape), self.factor.reshape(shape)
+
     def _check(self, inputs: NDArray[Any]) -> None:
-        if self.offset.size > 1 and inputs.shape[-1:] != self.offset.shape:
+        if self.kind == "channel" and (inputs.ndim != 4 or inputs.shape[1] != self.offset.size):
+            raise DataError(f"scale of {self.offset.size} channels cannot take inputs of shape {inputs.shape}")
+        if self.kind != "channel" and self.offset.size > 1 and inputs.shape[-1:] != self.offset.shape:
             raise DataError(f"scale of {self.offset.size} features cannot take inputs of shape {inputs.shape}")
 
 
@@ -89,22 +98,144 @@ class MinMax:
 
     kind: ClassVar[str] = "minmax"
 
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is found in the end
     def fit(self, inputs: NDArray[Any]) -> FittedScale:
         """Take minimum and maximum of inputs (N, ...); raises DataError for empty, non-finite or unscalable inputs."""
-        if inputs.ndim < 2 or not inputs.size:
-            raise DataError(f"minmax: expected samples (N, ...), found shape {inputs.shape}")
-        axis = 0 if inputs.ndim == 2 else None
-        low = np.atleast_1d(inputs.min(axis=axis)).astype(np.float64)
-        high = np.atleast_1d(inputs.max(axis=axis)).astype(np.float64)
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            span = high - low
-            factor = np.where(span == 0, 0.0, 1.0 / span)
-        usable = np.isfinite(span) & np.isfinite(factor)
-        if not usable.all():
-            feature = int(np.argmin(usable))
-            where = f"feature {feature}" if inputs.ndim == 2 else "inputs"
-            raise DataError(f"minmax: {where} cannot be scaled: its range is {low[feature]}..{high[feature]}")
-        return FittedScale(self.kind, low, factor)
+        low, high = _range(self.kind, inputs)
+        return _fitted(self.kind, inputs, low, high - low)
+
+
+@dataclass(frozen=True)
+class MeanRange:
+    """Scale to a range of 1 about 0: (x − mean)/(max − min), of the training set; not to 0–1.
+
+    Rows are scaled feature by feature; the pixels of images share one scale. A constant feature becomes 0.
+
+    >>> MeanRange().fit(np.array([[1.0, 5.0], [3.0, 5.0]])).apply(np.array([[3.0, 5.0]]))
+    array([[0.5, 0. ]], dtype=float32)
+    """
+
+    kind: ClassVar[str] = "mean_range"
+
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is found in the end
+    def fit(self, inputs: NDArray[Any]) -> FittedScale:
+        """Take mean, minimum and maximum of inputs (N, ...); raises DataError as MinMax does."""
+        low, high = _range(self.kind, inputs)
+        return _fitted(self.kind, inputs, _moments(inputs, _axes(inputs))[0], high - low)
+
+
+@dataclass(frozen=True)
+class Standard:
+    """Standardise: (x − mean)/s, with mean and standard deviation s (over N, not N − 1) of the training set.
+
+    Rows are scaled feature by feature; the pixels of images share one scale. A constant feature becomes 0.
+
+    >>> Standard().fit(np.array([[1.0, 5.0], [3.0, 5.0]])).apply(np.array([[3.0, 5.0]]))
+    array([[1., 0.]], dtype=float32)
+    """
+
+    kind: ClassVar[str] = "standard"
+
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is found in the end
+    def fit(self, inputs: NDArray[Any]) -> FittedScale:
+        """Take mean and standard deviation of inputs (N, ...); raises DataError as MinMax does."""
+        low, high = _range(self.kind, inputs)
+        mean, deviation = _moments(inputs, _axes(inputs))
+        return _fitted(self.kind, inputs, mean, np.where(low == high, 0, deviation))
+
+
+@dataclass(frozen=True)
+class Channel:
+    """Standardise each channel of images (N, C, H, W) by itself: (x − mean)/s, of the training set.
+
+    A constant channel becomes 0.
+
+    >>> images = np.array([[[[1.0]], [[10.0]]], [[[3.0]], [[30.0]]]])
+    >>> Channel().fit(images).apply(images)[1].ravel()
+    array([1., 1.], dtype=float32)
+    """
+
+    kind: ClassVar[str] = "channel"
+
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is found in the end
+    def fit(self, inputs: NDArray[Any]) -> FittedScale:
+        """Take mean and standard deviation of each channel; raises DataError for what are no images."""
+        if inputs.ndim != 4:
+            raise DataError(
+                f"channel: expected images (N, C, H, W), found shape {inputs.shape}: scale rows by standard"
+            )
+        low, high = _range(self.kind, inputs, (0, 2, 3))
+        mean, deviation = _moments(inputs, (0, 2, 3))
+        return _fitted(self.kind, inputs, mean, np.where(low == high, 0, deviation))
+
+
+@dataclass(frozen=True)
+class Robust:
+    """Scale by what outliers do not move: (x − median)/(q₃ − q₁), with the quartiles of the training set.
+
+    Rows are scaled feature by feature; the pixels of images share one scale. A feature whose quartiles are equal is
+    moved only, as in scikit-learn.
+
+    >>> Robust().fit(np.array([[1.0], [2.0], [3.0], [4.0], [900.0]])).apply(np.array([[4.0]]))
+    array([[0.5]], dtype=float32)
+    """
+
+    kind: ClassVar[str] = "robust"
+
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is found in the end
+    def fit(self, inputs: NDArray[Any]) -> FittedScale:
+        """Take the quartiles of inputs (N, ...); raises DataError as MinMax does."""
+        _range(self.kind, inputs)
+        first, median, third = (np.atleast_1d(q) for q in np.percentile(inputs, (25, 50, 75), axis=_axes(inputs)))
+        return _fitted(self.kind, inputs, median, np.where(third == first, 1, third - first))
+
+
+def _axes(inputs: NDArray[Any]) -> tuple[int, ...] | None:
+    """The axes that share a scale: that of the rows of a table, and all of images."""
+    return (0,) if inputs.ndim == 2 else None
+
+
+def _range(
+    kind: str, inputs: NDArray[Any], axes: tuple[int, ...] | None = ()
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if inputs.ndim < 2 or not inputs.size:
+        raise DataError(f"{kind}: expected samples (N, ...), found shape {inputs.shape}")
+    axes = _axes(inputs) if axes == () else axes
+    low, high = (np.atleast_1d(found(inputs, axis=axes)).astype(np.float64) for found in (np.min, np.max))
+    return low, high
+
+
+def _moments(inputs: NDArray[Any], axes: tuple[int, ...] | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation in float64, some samples at a time, for images stay bytes in memory."""
+    axes = tuple(range(inputs.ndim)) if axes is None else axes
+    shape = tuple(1 if axis in axes else size for axis, size in enumerate(inputs.shape))
+    count, mean, squares = 0, np.zeros(shape), np.zeros(shape)
+    step = max(1, _BLOCK // max(1, math.prod(inputs.shape[1:])))
+    for begin in range(0, len(inputs), step):
+        part = inputs[begin : begin + step].astype(np.float64)
+        size = math.prod(part.shape[axis] for axis in axes)
+        here = part.mean(axis=axes, keepdims=True)
+        away = here - mean  # Chan, Golub and LeVeque, Updating formulae for computing sample variances, 1979
+        squares += ((part - here) ** 2).sum(axis=axes, keepdims=True) + away**2 * (count * size / (count + size))
+        mean += away * (size / (count + size))
+        count += size
+    return mean.ravel(), np.sqrt(squares / count).ravel()
+
+
+_BLOCK = 1 << 20  # values
+
+
+def _fitted(kind: str, inputs: NDArray[Any], offset: NDArray[Any], span: NDArray[Any]) -> FittedScale:
+    """The scale (x − offset)/span; a span of 0 gets factor 0. Raises DataError where that cannot be computed."""
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        factor = np.where(span == 0, 0.0, 1.0 / span)
+    usable = np.isfinite(span) & np.isfinite(factor) & np.isfinite(offset)
+    if not usable.all():
+        feature = int(np.argmin(usable))
+        values = inputs[:, feature] if inputs.ndim == 2 else inputs
+        where = f"feature {feature}" if inputs.ndim == 2 else "inputs"
+        raise DataError(f"{kind}: {where} cannot be scaled: its range is {values.min()}..{values.max()}")
+    return FittedScale(kind, np.asarray(offset, np.float64), factor)
 
 
 @dataclass(frozen=True)
@@ -122,7 +253,9 @@ class NoScale:
         return FittedScale(self.kind, np.zeros(1), np.ones(1))
 
 
-SCALES: dict[str, type[MinMax] | type[NoScale]] = {"minmax": MinMax, "none": NoScale}
+SCALES: dict[str, type[Scale]] = {
+    scale.kind: scale for scale in (MinMax, Standard, MeanRange, Channel, Robust, NoScale)
+}
 
 
 def scale_from_dict(saved: Mapping[str, Any]) -> FittedScale:
