@@ -327,6 +327,35 @@ def test_reader_that_goes_away(arguments, recipe, tmp_path):
     assert done.returncode != 0
 
 
+@pytest.mark.parametrize("split", ["random", "stratified", "grouped"])
+def test_a_table_is_trained_on(cli, split):
+    rows = [f"{n},{'AB'[n % 2]},{20 + n if n % 7 else ''},{['no', 'yes'][n % 2]},{n % 9}" for n in range(60)]
+    Path("people.csv").write_text("\n".join(["id,town,age,came,place", *rows]), encoding="utf-8")
+    text = f"{split} place" if split == "grouped" else split
+    arguments = [
+        *("--set", "data.source=people.csv", "--set", 'data.ignore=["id"]', "--set", "data.target=came"),
+        *("--set", "network.preset=softmax", "--set", "loss.kind=cross_entropy", "--set", "data.batch_size=10"),
+    ]
+    code, out, err = cli("run", *arguments, "--set", f"data.split={text}")
+    assert (code, out) == (2, "")
+    assert err.startswith(
+        "error: people.csv: line 2, and 8 more: 'age' has no value: fill it in, or state a policy with missing"
+    )
+    code, out, err = cli("run", *arguments, "--set", f"data.split={text} test=0.3", "--set", "data.missing=median")
+    assert (code, err) == (0, "")
+    assert f"split: {split}" in out.splitlines()[1]
+    folder = next(line.removeprefix("saved in ") for line in out.splitlines() if line.startswith("saved in"))
+    kept = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))["data"]["encoding"]["features"]
+    assert kept[0] == {"column": "town", "categories": ["A", "B"], "fill": None}
+    assert kept[1]["fill"] > 20
+    code, _, err = cli("predict", folder, "x.png")
+    assert code == 2
+    assert "was trained on rows of" in err
+    code, _, err = cli("run", *arguments, "--set", "data.split=halves")
+    assert code == 2
+    assert "no split is called 'halves'" in err
+
+
 @pytest.mark.parametrize(
     ("setting", "name"),
     [(k, n) for s, ks in CHOICES.items() for k in [f"{s}.{x}" for x in ks] for n in ks[k.split(".")[1]]],
@@ -363,6 +392,9 @@ def test_every_choice_works(cli, digits, zeros_and_ones, setting, name):
             "one_cycle": " 9",
         }
         value = [name + needs.get(name, "")]
+    if setting == "data.split":
+        test_a_table_is_trained_on(cli, name)
+        return
     if setting == "data.source":
         assert load(name).train.classes is not None
         return

@@ -37,9 +37,9 @@ def test_a_missing_path_is_named(tmp_path):
 
 
 def test_a_file_of_unknown_kind_is_refused(tmp_path):
-    (tmp_path / "a.csv").write_text("1,2\n", encoding="utf-8")
+    (tmp_path / "a.txt").write_text("1,2\n", encoding="utf-8")
     with pytest.raises(DataError, match="cannot be read"):
-        load(tmp_path / "a.csv")
+        load(tmp_path / "a.txt")
 
 
 def test_paths_reach_their_reader(tmp_path):

@@ -1,4 +1,5 @@
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -200,7 +201,7 @@ def test_channels_are_scaled_apart_and_pixels_together():
 
 
 def test_moments_in_pieces_are_those_of_all(monkeypatch):
-    monkeypatch.setattr("treadle.data.scale._BLOCK", 7)
+    monkeypatch.setattr(sys.modules[Standard.__module__], "_BLOCK", 7)
     table = 1e4 + features(53)
     scale = Standard().fit(table)
     np.testing.assert_allclose(scale.offset, table.mean(axis=0), rtol=1e-14)

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from treadle.errors import DataError
+
+if TYPE_CHECKING:
+    from treadle.data.table import Encoding
 
 _SHOWN_CLASSES = 20  # more columns than this no longer fit a terminal
 
@@ -83,6 +86,7 @@ class Sets:
     test: Dataset
     name: str
     origin: str
+    encoding: "Encoding | None" = None  # of a table: how its columns became features
 
     def parts(self) -> dict[str, Dataset]:
         """The three sets by name, in the order they are used."""

@@ -35,6 +35,7 @@ from treadle.recipe.stages import (
     SavingStage,
     TrainingStage,
     parse_layer,
+    parse_split,
 )
 
 _EXCLUSIVE = {"network.preset": "layers", "network.layers": "preset"}
@@ -156,8 +157,12 @@ class Recipe(BaseModel):
         return tomlkit.dumps(self.to_dict())
 
     def load_data(self) -> Sets:
-        """Load the data sets that the data stage names."""
-        return load(self.data.source)
+        """Load the sets that the data stage names; targets of a table are classes where the loss compares classes."""
+        stage = self.data
+        settings = {name: getattr(stage, name) for name in ("target", "categorical", "ignore", "missing", "delimiter")}
+        split = None if stage.split is None else parse_split(stage.split)
+        classes = True if self.build_loss().compares == "classes" else None
+        return load(stage.source, **settings, header=stage.header, split=split, classes=classes)
 
     def build_loss(self) -> Loss:
         """Make the loss."""

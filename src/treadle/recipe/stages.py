@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from treadle.data import SCALES, SOURCES
+from treadle.data import MISSING, SCALES, SOURCES, SPLITS, RandomSplit
 from treadle.errors import suggest
 from treadle.losses import LOSSES
 from treadle.metrics import METRICS
@@ -31,7 +31,7 @@ from treadle.optim import OPTIMIZERS, SCHEDULES, OnPlateau, Optimizer, Plan, Sch
 
 # stage → the setting that chooses → name → what is chosen; a dict per setting, so that a choice is named once
 CHOICES: dict[str, dict[str, Mapping[str, Any]]] = {
-    "data": {"source": SOURCES, "scale": SCALES},
+    "data": {"source": SOURCES, "scale": SCALES, "split": SPLITS},
     "network": {"preset": MODELS, "layers": LAYERS},
     "loss": {"kind": LOSSES},
     "optimizer": {"kind": OPTIMIZERS, "schedule": SCHEDULES},
@@ -91,10 +91,25 @@ def _only_zero(prefetch: int) -> int:
     return prefetch
 
 
+def _split(text: str) -> str:
+    parse_split(text)
+    return text
+
+
 class DataStage(Stage):
-    """Where the data comes from and how it becomes batches."""
+    """Where the data comes from, what of a table is what, how it is split, and how it becomes batches.
+
+    Those that are None are left to the source; a setting that a source has no use for is an error.
+    """
 
     source: Annotated[str, AfterValidator(_utf8)] = "mnist"
+    target: str | None = None
+    categorical: list[str] | None = None
+    ignore: list[str] | None = None
+    missing: Literal[MISSING] | None = None  # type: ignore[valid-type]
+    delimiter: str | None = None
+    header: bool | None = None
+    split: Annotated[str, AfterValidator(_split)] | None = None
     scale: _names("data", "scale") = "minmax"  # type: ignore[valid-type]
     batch_size: int = Field(default=100, ge=1)
     shuffle: bool = True
@@ -188,6 +203,15 @@ def parse_schedule(text: str) -> Schedule | OnPlateau:
     Warmup(length=5, begin=0.0, by='epoch')
     """
     return _parse("schedule", SCHEDULES, text)  # type: ignore[no-any-return]
+
+
+def parse_split(text: str) -> RandomSplit:
+    """Make a split from its text in a recipe, as `parse_layer` does a layer.
+
+    >>> parse_split("stratified test=0.2 seed=1")
+    StratifiedSplit(validation=0.15, test=0.2, seed=1)
+    """
+    return _parse("split", SPLITS, text)  # type: ignore[no-any-return]
 
 
 def parse_optimizer(text: str) -> Optimizer:

@@ -48,6 +48,7 @@ class _Data(BaseModel):
     dtype: str
     range: list[float] = Field(min_length=2, max_length=2)
     classes: list[str] | None
+    encoding: dict[str, Any] | None = None
 
 
 class _Finding(BaseModel):
@@ -112,6 +113,7 @@ def save(folder: Path, recipe: Recipe, run: Run, test: Mapping[str, Any] | None 
             "dtype": run.input_dtype,
             "range": list(run.input_range),
             "classes": None if classes is None else list(classes),
+            "encoding": None if sets.encoding is None else sets.encoding.to_dict(),
         },
         "scale": run.scale.to_dict(),
         "metrics": [metric.name for metric in run.metrics],

@@ -116,7 +116,8 @@ class _Reader:
             parts[name] = Dataset(images, labels, classes, name)
         found = "integers 0..255" if self.pixels.dtype == np.uint8 else "numbers 0..1"
         origin = f"the course's JSON in {self.path}; pixels: {found}"
-        return Sets(**parts, name=self.path.name.removesuffix(".json.gz"), origin=origin)
+        name = self.path.name.removesuffix(".json.gz")
+        return Sets(parts["train"], parts["validation"], parts["test"], name, origin)
 
 
 class _Pixels:

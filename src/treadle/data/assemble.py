@@ -1,0 +1,181 @@
+"""From what a reader found to the three sets: targets, features, and a split."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from treadle.data.dataset import Dataset, Sets
+from treadle.data.sources.delimited import read_delimited
+from treadle.data.split import GroupedSplit, RandomSplit, StratifiedSplit
+from treadle.data.table import Encoding, Table
+from treadle.errors import DataError
+
+
+def from_arrays(
+    inputs: Any,
+    targets: Any,
+    *,
+    classes: Sequence[str] | None = None,
+    split: RandomSplit | None = None,
+    groups: Any = None,
+    name: str = "arrays",
+    origin: str = "given as arrays",
+) -> Sets:
+    """Make train, validation and test set of arrays.
+
+    Args:
+        inputs: (N, …), rows of features or images (N, C, H, W).
+        targets: (N,), numbers; or labels 0 to C − 1.
+        classes: names of the labels; None where targets are numbers to predict.
+        split: stratified where there are classes and random where there are none, unless one is given.
+        groups: (N,), what a grouped split keeps together.
+        name, origin: what the data is called and where it comes from.
+
+    Raises:
+        DataError: another number of targets or groups than samples; a split that leaves a set empty.
+
+    >>> sets = from_arrays(np.zeros((20, 3)), np.arange(20) % 2, classes=("no", "yes"))
+    >>> [len(part) for part in sets.parts().values()]
+    [12, 4, 4]
+    """
+    inputs, targets = np.asarray(inputs), np.asarray(targets)
+    for what, array in (("targets", targets), ("groups", groups)):
+        if array is not None and np.shape(array) != (len(inputs),):
+            raise DataError(
+                f"{name}: {len(inputs)} samples need {what} of shape ({len(inputs)},), found {np.shape(array)}"
+            )
+    known = None if classes is None else tuple(classes)
+    split = split or (RandomSplit() if known is None else StratifiedSplit())
+    parts = split.parts(_strata(split, targets, known, groups, name))
+    return _sets(inputs, targets, known, parts, name, f"{origin}\n{_described(split)}")
+
+
+def _sets(
+    inputs: NDArray[Any],
+    targets: NDArray[Any],
+    classes: tuple[str, ...] | None,
+    parts: Sequence[NDArray[np.int64]],
+    name: str,
+    origin: str,
+    encoding: Encoding | None = None,
+) -> Sets:
+    train, validation, test = (
+        Dataset(inputs[part], targets[part], classes, called)
+        for part, called in zip(parts, ("train", "validation", "test"), strict=True)
+    )
+    return Sets(train, validation, test, name, origin, encoding)
+
+
+def _strata(
+    split: RandomSplit, targets: NDArray[Any], classes: tuple[str, ...] | None, groups: Any, name: str
+) -> NDArray[Any]:
+    if split.needs == "classes" and classes is None:
+        raise DataError(f"{name}: a stratified split keeps the shares of classes, and targets are numbers: use random")
+    if split.needs == "groups" and groups is None:
+        raise DataError(f"{name}: a grouped split needs groups, one for each sample")
+    return np.asarray(groups) if split.needs == "groups" else targets
+
+
+def _described(split: RandomSplit) -> str:
+    shares = f"{split.validation:g} for validation, {split.test:g} for test, seed {split.seed}"
+    return f"split: {split.kind}{f' by {split.column}' if isinstance(split, GroupedSplit) else ''}, {shares}"
+
+
+def from_table(
+    table: Table,
+    *,
+    target: str | None = None,
+    classes: bool | None = None,
+    ignore: Sequence[str] = (),
+    missing: str = "error",
+    split: RandomSplit | None = None,
+) -> Sets:
+    """Make train, validation and test set of a table.
+
+    Args:
+        table: the columns.
+        target: the column to predict; the last one where none is named.
+        classes: whether the values of the target are classes; where nothing is said, words are and numbers are not.
+        ignore: columns that are no features, such as names of rows.
+        missing: what stands for a missing value, as in `Encoding.fit`; a target must not miss any.
+        split: as in `from_arrays`.
+
+    Raises:
+        DataError: an unknown column; a missing value without a policy; no feature left; see `Encoding`.
+    """
+    named = [name for name in table.columns if name not in set(ignore)]
+    for name in ignore:
+        table.column(name)
+    if target is None:
+        if not named:
+            raise DataError(f"{table.name}: no column is left to predict")
+        target = named[-1]
+    column = table.column(target)
+    group = split.column if isinstance(split, GroupedSplit) else None
+    features = [name for name in named if name not in (target, group)]
+    if not features:
+        raise DataError(f"{table.name}: no column is left to predict {target!r} from")
+    absent = table.missing(target)
+    if absent.any():
+        line = table.lines[int(np.argmax(absent))]
+        raise DataError(f"{table.name}: line {line}: the target {target!r} has no value: leave such rows out")
+    kept, labels = _target(table, target, column, classes)
+    strata = _strata(split or RandomSplit(), labels, kept, table.column(group) if group else None, table.name)
+    chosen = split or (RandomSplit() if kept is None else StratifiedSplit())
+    parts = chosen.parts(strata)
+    encoding = Encoding.fit(table, features, parts[0], missing)
+    rows = encoding.apply(table)
+    kinds = sum(one.categories is not None for one in encoding.features)
+    told = f"{len(features)} columns, {kinds} of them words, give {rows.shape[1]} features; target: {target}"
+    origin = f"{table.name}: {told}\n{_described(chosen)}"
+    return _sets(rows, labels, kept, parts, Path(table.name).name, origin, encoding)
+
+
+def _target(
+    table: Table, name: str, column: NDArray[Any], classes: bool | None
+) -> tuple[tuple[str, ...] | None, NDArray[Any]]:
+    """Names of the classes and labels (N,), or None and numbers."""
+    words = column.dtype.kind != "f"
+    if classes is False and words:
+        row = table.lines[0]
+        raise DataError(f"{table.name}: line {row}: the target {name!r} should be a number, found {column[0]!r}")
+    if not (words if classes is None else classes):
+        return None, column
+    values, labels = np.unique(column, return_inverse=True)
+    if not words and (values != np.round(values)).any():
+        row = int(np.argmax(column != np.round(column)))
+        raise DataError(
+            f"{table.name}: line {table.lines[row]}: the target {name!r} is {column[row]:g}, and classes are words or "
+            "whole numbers: choose a loss for numbers, such as squared_error"
+        )
+    if len(values) < 2:
+        raise DataError(f"{table.name}: the target {name!r} has one class alone, {values[0]}")
+    return tuple(str(value) if words else str(int(value)) for value in values), labels.astype(np.int64)
+
+
+def load_table(
+    path: str | Path,
+    *,
+    target: str | None = None,
+    classes: bool | None = None,
+    categorical: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    missing: str = "error",
+    delimiter: str | None = None,
+    header: bool = True,
+    split: RandomSplit | None = None,
+) -> Sets:
+    """Read a CSV or TSV file and make three sets of it: see `read_delimited` and `from_table`.
+
+    Args:
+        categorical: columns of words even where these look like numbers.
+
+    >>> load_table("missing.csv")
+    Traceback (most recent call last):
+    treadle.errors.DataError: missing.csv: no such file
+    """
+    table = read_delimited(path, delimiter=delimiter, header=header, words=categorical)
+    return from_table(table, target=target, classes=classes, ignore=ignore, missing=missing, split=split)

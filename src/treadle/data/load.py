@@ -1,0 +1,75 @@
+"""Loading a source by its name or path; the registry of what is known."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from treadle.data.assemble import load_table
+from treadle.data.dataset import Sets
+from treadle.data.sources.idx import load_idx_folder
+from treadle.data.sources.mnist import load_mnist
+from treadle.data.sources.mnist_json import load_mnist_json
+from treadle.errors import DataError
+
+SOURCES: dict[str, Callable[[], Sets]] = {"mnist": load_mnist}
+# what a path is: its name, whether a path is one, and how it is loaded; the first that fits is taken
+FORMATS: list[tuple[str, Callable[[Path], bool], Callable[..., Sets]]] = [
+    ("a folder with IDX files", Path.is_dir, load_idx_folder),
+    ("a .json.gz file", lambda path: path.name.endswith(".json.gz"), load_mnist_json),
+    (
+        "a .csv or .tsv file",
+        lambda path: path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv")),
+        load_table,
+    ),
+]
+
+
+def load(source: str | Path, *, classes: bool | None = None, **settings: Any) -> Sets:
+    """Load a source by its name in `SOURCES`, or from a path: a folder with IDX files, or a `.json.gz` or CSV file.
+
+    A known name comes before a path of the same name; write `./mnist` for the path.
+
+    Args:
+        source: name or path.
+        classes: whether the targets of a table are classes, as in `from_table`; other sources know.
+        settings: of the reader, such as target and split for `load_table`; None stands for what is not set.
+
+    Raises:
+        DataError: what cannot be read, or a setting that this source has no use for.
+
+    >>> load("minst")
+    Traceback (most recent call last):
+    treadle.errors.DataError: 'minst' is no known data and no path; did you mean 'mnist'? Known: mnist, a folder ...
+    """
+    given = {name: value for name, value in settings.items() if value is not None}
+    if isinstance(source, str) and source in SOURCES:
+        return _loaded(SOURCES[source], source, (), classes, given)
+    path = Path(source)
+    known = f"Known: {', '.join([*SOURCES, *(name for name, _, _ in FORMATS)])}"
+    if path.exists() and str(source):
+        for _, fits, read in FORMATS:
+            if fits(path):
+                return _loaded(read, str(path), (path,), classes, given)
+        raise DataError(f"{path}: a file of this kind cannot be read. {known}")
+    if isinstance(source, Path) or len(path.parts) > 1 or path.suffix:
+        raise DataError(f"{path}: no such file or folder. {known}")
+    import difflib
+
+    close = difflib.get_close_matches(source, SOURCES, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else "."
+    raise DataError(f"{source!r} is no known data and no path{hint} {known}")
+
+
+def _loaded(
+    read: Callable[..., Sets], name: str, arguments: tuple[Any, ...], classes: bool | None, given: dict[str, Any]
+) -> Sets:
+    parameters = inspect.signature(read).parameters.values()
+    takes = [parameter.name for parameter in parameters if parameter.kind == parameter.KEYWORD_ONLY]
+    for setting in given:
+        if setting not in takes:
+            own = "it has its own sets" if setting == "split" else f"it takes {', '.join(takes) or 'no settings'}"
+            raise DataError(f"{name}: {setting} is not a setting of this source: {own}")
+    if "classes" in takes:
+        given = {**given, "classes": classes}
+    return read(*arguments, **given)

@@ -1,0 +1,228 @@
+"""Tables of text: CSV and TSV, with or without gzip, read in bounded memory."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from treadle.data.sources.stream import open_stream
+from treadle.data.table import Table
+from treadle.errors import DataError, suggest
+
+ABSENT = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?"})  # what stands for no value
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_BLOCK = 10_000  # rows turned into arrays at a time
+_LONGEST_LINE = 1 << 20  # bytes
+_LONGEST_FIELD = 1 << 16  # characters
+
+
+def read_delimited(
+    path: str | Path,
+    *,
+    delimiter: str | None = None,
+    header: bool = True,
+    words: Sequence[str] = (),
+    limit_bytes: int = 2**32,
+) -> Table:
+    """Read a CSV or TSV file in UTF-8 as columns of numbers or words.
+
+    A column has numbers where all of its values are numbers, words where none is; anything between is an error, for it
+    may be a fault in the file. Fields that are empty, or NA, N/A, NaN, null, None or ?, have no value.
+
+    Args:
+        path: ends in .csv or .tsv, and .gz after it if it is compressed.
+        delimiter: between fields; a comma for .csv and a tab for .tsv where none is given.
+        header: whether the first line names the columns; otherwise they are called "0", "1", ….
+        words: names of columns that have words even where these look like numbers, such as postal codes.
+        limit_bytes: of the text, decompressed.
+
+    Raises:
+        DataError: names the line; another number of fields than columns, bytes that are not UTF-8 or 0, a quote that is
+            not closed, a line or field too long, a column of numbers and words, no rows, columns of one name.
+
+    >>> read_delimited("missing.csv")
+    Traceback (most recent call last):
+    treadle.errors.DataError: missing.csv: no such file
+    """
+    path = Path(path)
+    if delimiter is None:
+        delimiter = DELIMITERS.get(Path(path.name.removesuffix(".gz")).suffix.lower(), ",")
+    if len(delimiter) != 1 or delimiter in '"\r\n':
+        raise DataError(f"delimiter should be one character, such as ',' or ';', found {delimiter!r}")
+    with open_stream(path) as stream:
+        lines = _Lines(path, stream, limit_bytes)
+        rows = _rows(path, lines, csv.reader(lines, delimiter=delimiter, strict=True))
+        first = next(rows, None)
+        if first is None:
+            raise DataError(f"{path}: the file is empty")
+        names = _names(path, first[1]) if header else [str(number) for number in range(len(first[1]))]
+        for name in words:
+            if name not in names:
+                raise DataError(f"{path}: no column is called {name!r}: {suggest(name, names)}")
+        columns = [_Column(path, name, name in words) for name in names]
+        numbers: list[int] = []
+        block: list[list[str]] = [] if header else [first[1]]
+        places: list[int] = [] if header else [first[0]]
+        for place, row in rows:
+            if len(row) != len(names):
+                raise DataError(
+                    f"{path}: line {place}: expected {len(names)} fields, found {len(row)}"
+                    + (f"; is {delimiter!r} between the fields?" if len(names) == 1 else "")
+                )
+            block.append(row)
+            places.append(place)
+            if len(block) == _BLOCK:
+                _add(columns, block, places, numbers)
+        _add(columns, block, places, numbers)
+    if not numbers:
+        raise DataError(f"{path}: has the names of its columns and no rows")
+    return Table(str(path), {column.name: column.array() for column in columns}, np.array(numbers, np.int64))
+
+
+def _add(columns: "list[_Column]", block: list[list[str]], places: list[int], numbers: list[int]) -> None:
+    """Move a block of rows into the columns."""
+    for column, fields in zip(columns, zip(*block, strict=True), strict=False):
+        column.add(fields, places)
+    numbers += places
+    block.clear()
+    places.clear()
+
+
+def _names(path: Path, row: list[str]) -> list[str]:
+    names = [name.strip() for name in row]
+    for number, name in enumerate(names, 1):
+        if not name:
+            raise DataError(f"{path}: line 1: column {number} has no name: name it, or set header to false")
+        if names.index(name) < number - 1:
+            raise DataError(f"{path}: line 1: two columns are called {name!r}")
+    if all(_number(name) is not None for name in names):
+        raise DataError(f"{path}: line 1: names of columns are expected, found numbers: set header to false")
+    return names
+
+
+def _rows(path: Path, lines: "_Lines", reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line, fields) of each row; empty lines may stand at the end alone."""
+    empty = 0
+    while True:
+        begun = lines.number + 1
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            reason = str(error)
+            if "unexpected end of data" in reason:
+                reason = "a quote is opened and not closed"
+            raise DataError(f"{path}: line {begun}: {reason}") from error
+        if not row:
+            empty = empty or begun
+            continue
+        if empty:
+            raise DataError(f"{path}: line {empty}: empty, and rows follow it")
+        if len(max(row, key=len)) > _LONGEST_FIELD:
+            number = 1 + row.index(max(row, key=len))
+            raise DataError(f"{path}: line {begun}: field {number} is longer than {_LONGEST_FIELD:,} characters")
+        yield begun, row
+
+
+class _Lines:
+    """Lines of text, each checked, none longer than a limit."""
+
+    def __init__(self, path: Path, stream: Any, limit_bytes: int) -> None:
+        self.path, self.stream, self.left, self.number = path, stream, limit_bytes, 0
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self.stream.readline(_LONGEST_LINE + 1)
+        if not line:
+            raise StopIteration
+        self.number += 1
+        where = f"{self.path}: line {self.number}"
+        self.left -= len(line)
+        if len(line) > _LONGEST_LINE:
+            raise DataError(f"{where}: longer than {_LONGEST_LINE:,} bytes")
+        if self.left < 0:
+            raise DataError(f"{where}: the text is longer than the limit of bytes")
+        if self.number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        if b"\0" in line:
+            raise DataError(f"{where}: has a byte 0: save the file as UTF-8 text")
+        try:
+            return str(line, "utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{where}: byte {error.start} is not UTF-8: save the file as UTF-8") from error
+
+
+def _number(text: str) -> float | None:
+    """A number as a table writes it: no underscores, no infinity."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if "_" not in text and np.isfinite(value) else None
+
+
+class _Column:
+    """The values of a column so far: numbers or words, whichever the first value was."""
+
+    def __init__(self, path: Path, name: str, words: bool) -> None:
+        self.path, self.name = path, name
+        self.kind = "words" if words else ""
+        self.forced = words
+        self.blocks: list[NDArray[Any]] = []
+        self.waiting = 0  # rows without a value before the first one that has one
+
+    def add(self, fields: Sequence[str], places: Sequence[int]) -> None:
+        stripped = [field.strip() for field in fields]
+        if not self.kind:
+            first = next((field for field in stripped if field not in ABSENT), None)
+            if first is None:
+                self.waiting += len(stripped)
+                return
+            self.kind = "words" if _number(first) is None else "numbers"
+        if self.waiting:
+            self.blocks.append(self._nothing(self.waiting))
+            self.waiting = 0
+        self.blocks.append(self._words(stripped, places) if self.kind == "words" else self._numbers(stripped, places))
+
+    def _numbers(self, fields: list[str], places: Sequence[int]) -> NDArray[np.float64]:
+        try:
+            values = np.array(list(map(float, fields)))
+            if np.isfinite(values).all() and "_" not in "".join(fields):
+                return values
+        except ValueError:
+            pass  # a value is missing or wrong: one by one
+        values = np.empty(len(fields))
+        for number, field in enumerate(fields):
+            value = np.nan if field in ABSENT else _number(field)
+            if value is None:
+                raise DataError(
+                    f"{self.path}: line {places[number]}: {self.name!r} has numbers before, and here {field[:40]!r}: "
+                    "correct it, leave it empty, or name the column in categorical"
+                )
+            values[number] = value
+        return values
+
+    def _words(self, fields: list[str], places: Sequence[int]) -> NDArray[Any]:
+        found = {field: "" if field in ABSENT else field for field in dict.fromkeys(fields)}
+        for field in found if not self.forced else ():
+            if _number(field) is not None and field not in ABSENT:
+                raise DataError(
+                    f"{self.path}: line {places[fields.index(field)]}: {self.name!r} has words before, and here the "
+                    f"number {field[:40]}: correct it, or name the column in categorical"
+                )
+        values = np.empty(len(fields), object)
+        values[:] = [found[field] for field in fields]
+        return values
+
+    def _nothing(self, count: int) -> NDArray[Any]:
+        return np.full(count, "", object) if self.kind == "words" else np.full(count, np.nan)
+
+    def array(self) -> NDArray[Any]:
+        """All values; a column without any has numbers."""
+        return np.concatenate(self.blocks) if self.blocks else np.full(self.waiting, np.nan)

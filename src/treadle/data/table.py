@@ -1,0 +1,203 @@
+"""Tables: columns of numbers or words, and how they become rows of features that a network takes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from treadle.errors import DataError, suggest
+
+MISSING = ("error", "mean", "median", "most_frequent")
+MOST_CATEGORIES = 1_000
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Columns of one length: float64 with NaN where a number is missing, or str objects with "" where a word is.
+
+    Args:
+        name: of the file, for messages.
+        columns: by name, (N,).
+        lines: (N,), the line of each row in its file, for messages.
+    """
+
+    name: str
+    columns: Mapping[str, NDArray[Any]]
+    lines: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return a column; raises DataError with the nearest name."""
+        if name not in self.columns:
+            raise DataError(f"{self.name}: no column is called {name!r}: {suggest(name, self.columns)}")
+        return self.columns[name]
+
+    def missing(self, name: str) -> NDArray[np.bool_]:
+        """Return where a column has no value."""
+        column = self.columns[name]
+        absent: NDArray[np.bool_] = np.isnan(column) if column.dtype.kind == "f" else np.equal(column, "").astype(bool)
+        return absent
+
+
+@dataclass(frozen=True)
+class Feature:
+    """What one column becomes.
+
+    Args:
+        column: its name.
+        categories: of words, one feature each, 1 for the row's own and 0 else; None for numbers.
+        fill: what stands for a missing value; None where none was missing in training.
+    """
+
+    column: str
+    categories: tuple[str, ...] | None = None
+    fill: float | str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the features.
+
+        >>> Feature("city", ("Oslo", "Rome")).names
+        ['city=Oslo', 'city=Rome']
+        """
+        return [self.column] if self.categories is None else [f"{self.column}={one}" for one in self.categories]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How columns become features, fitted on the training rows alone.
+
+    Numbers stay; words become one feature a category, which is 1 for the category of the row and 0 else. A missing
+    value is an error, or filled with what the policy says of the training rows.
+    """
+
+    features: tuple[Feature, ...]
+
+    @classmethod
+    def fit(cls, table: Table, columns: Sequence[str], rows: NDArray[np.int64], missing: str = "error") -> "Encoding":
+        """Fit on the training rows of some columns.
+
+        Args:
+            table: all rows.
+            columns: that become features.
+            rows: numbers of the training rows.
+            missing: "error"; or what stands for a missing number: "mean", "median" or "most_frequent". For a missing
+                word it is the most frequent in any case.
+
+        Raises:
+            DataError: a missing value without a policy, with its row; a column with nothing but missing values or with
+                too many categories.
+
+        >>> table = Table("t", {"x": np.array([1.0, np.nan, 3.0])}, np.array([2, 3, 4]))
+        >>> Encoding.fit(table, ["x"], np.arange(3), "mean").apply(table)
+        array([[1.],
+               [2.],
+               [3.]])
+        """
+        if missing not in MISSING:
+            raise DataError(f"missing: no policy is called {missing!r}: {suggest(missing, MISSING)}")
+        return cls(tuple(_feature(table, name, rows, missing) for name in columns))
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all features, in the order of the rows."""
+        return [name for feature in self.features for name in feature.names]
+
+    def apply(self, table: Table) -> NDArray[np.float64]:
+        """Return rows of features (N, F); raises DataError for a missing column or value and for unknown words."""
+        parts = [self._encoded(table, feature) for feature in self.features]
+        return np.concatenate([np.empty((len(table), 0)), *parts], axis=1)
+
+    def _encoded(self, table: Table, feature: Feature) -> NDArray[np.float64]:
+        column = table.column(feature.column)
+        if (column.dtype.kind == "f") != (feature.categories is None):
+            expected, found = ("numbers", "words") if feature.categories is None else ("words", "numbers")
+            raise DataError(f"{table.name}: column {feature.column!r} should have {expected}, found {found}")
+        absent = table.missing(feature.column)
+        if absent.any():
+            if feature.fill is None:
+                raise _missing(table, feature.column, absent)
+            column = column.copy()
+            column[absent] = feature.fill
+        if feature.categories is None:
+            return column[:, None]
+        numbers = {one: number for number, one in enumerate(feature.categories)}
+        codes = np.array([numbers.get(word, -1) for word in column], np.int64)
+        if (codes < 0).any():
+            row = int(np.argmin(codes))
+            raise DataError(
+                f"{table.name}: line {table.lines[row]}: {feature.column!r} is {column[row]!r}, which no training row "
+                "has: correct it, or leave the row or the column out"
+            )
+        return np.eye(len(feature.categories))[codes]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return {
+            "features": [
+                {
+                    "column": one.column,
+                    "categories": None if one.categories is None else list(one.categories),
+                    "fill": one.fill,
+                }
+                for one in self.features
+            ]
+        }
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> "Encoding":
+        """Rebuild what `to_dict` gave.
+
+        >>> encoding = Encoding((Feature("city", ("Oslo", "Rome")), Feature("age", fill=30.0)))
+        >>> Encoding.from_dict(encoding.to_dict()) == encoding
+        True
+        """
+        features = []
+        for one in saved["features"]:
+            categories = one["categories"]
+            features.append(Feature(one["column"], None if categories is None else tuple(categories), one["fill"]))
+        return cls(tuple(features))
+
+
+def _feature(table: Table, name: str, rows: NDArray[np.int64], missing: str) -> Feature:
+    absent = table.missing(name)
+    if absent.any() and missing == "error":
+        raise _missing(table, name, absent)
+    known = table.column(name)[rows][~absent[rows]]
+    if not len(known):
+        raise DataError(f"{table.name}: column {name!r} has no value in any training row: leave it out with ignore")
+    if known.dtype.kind == "f":
+        return Feature(name, None, float(_FILLS[missing](known)) if absent.any() else None)
+    categories = tuple(sorted(set(known.tolist())))
+    if len(categories) > MOST_CATEGORIES:
+        raise DataError(
+            f"{table.name}: column {name!r} has {len(categories):,} different words in {len(known):,} training rows, "
+            f"more than {MOST_CATEGORIES:,}: if they name the rows, leave it out with ignore"
+        )
+    return Feature(name, categories, str(_most_frequent(known)) if absent.any() else None)
+
+
+def _most_frequent(values: NDArray[Any]) -> Any:
+    """The first in order among those that come most often."""
+    found, counts = np.unique(values, return_counts=True)
+    return found[np.argmax(counts)]
+
+
+_FILLS: dict[str, Callable[[NDArray[Any]], Any]] = {
+    "mean": np.mean,
+    "median": np.median,
+    "most_frequent": _most_frequent,
+}
+
+
+def _missing(table: Table, name: str, absent: NDArray[np.bool_]) -> DataError:
+    row, count = int(np.argmax(absent)), int(absent.sum())
+    more = f", and {count - 1} more" if count > 1 else ""
+    return DataError(
+        f"{table.name}: line {table.lines[row]}{more}: {name!r} has no value: fill it in, or state a policy with "
+        f"missing, one of {', '.join(MISSING[1:])}"
+    )
