@@ -63,7 +63,7 @@ class RecipeError(TreadleError):
 
 
 class MemoryLimitError(TreadleError):
-    """A network that needs more memory than the machine has, refused before anything is allocated."""
+    """A network or data that needs more memory than the machine has, refused before it is allocated."""
 
 
 class TrainingError(TreadleError):

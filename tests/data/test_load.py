@@ -18,7 +18,7 @@ def test_public_names_exist_and_are_sorted_once():
 
 
 def test_a_misspelt_name_gets_a_suggestion_and_the_list():
-    with pytest.raises(DataError, match=r"did you mean 'mnist'\? Known: mnist, a folder with IDX files") as refused:
+    with pytest.raises(DataError, match=r"did you mean 'mnist'\? Known: mnist, diabetes") as refused:
         load("mnits")
     assert all(name in str(refused.value) for name in SOURCES)
 

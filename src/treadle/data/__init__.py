@@ -3,7 +3,7 @@
 from treadle.data.assemble import from_arrays, from_table, load_table
 from treadle.data.batches import Batch, batches
 from treadle.data.dataset import Dataset, Sets
-from treadle.data.image import read_image
+from treadle.data.image import decode_image, read_image
 from treadle.data.load import SOURCES, load
 from treadle.data.order import Order, OrderState
 from treadle.data.scale import (
@@ -20,6 +20,7 @@ from treadle.data.scale import (
 )
 from treadle.data.sources.delimited import read_delimited
 from treadle.data.sources.idx import load_idx_folder, read_idx
+from treadle.data.sources.image_folder import load_image_folder
 from treadle.data.sources.mnist import load_mnist
 from treadle.data.sources.mnist_json import load_mnist_json
 from treadle.data.split import SPLITS, GroupedSplit, RandomSplit, StratifiedSplit
@@ -53,10 +54,12 @@ __all__ = [
     "Table",
     "batches",
     "check",
+    "decode_image",
     "from_arrays",
     "from_table",
     "load",
     "load_idx_folder",
+    "load_image_folder",
     "load_mnist",
     "load_mnist_json",
     "load_table",

@@ -1,4 +1,4 @@
-"""One image file as an input for prediction."""
+"""One image file as an input."""
 
 import warnings
 from pathlib import Path
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from treadle.errors import DataError
 
-_SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP"}
+SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP"}
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 _ORIENTATION = 0x0112  # the EXIF tag
 _PNG_BIT_DEPTH = 24  # its byte in the file: Pillow reduces 16-bit colour to 8 without a word
@@ -25,25 +25,58 @@ def read_image(path: str | Path, shape: tuple[int, int, int], *, max_pixels: int
     Traceback (most recent call last):
     treadle.errors.DataError: missing.png: no such file
     """
-    path = Path(path)
     if shape[0] not in (1, 3):
         raise DataError(f"{path}: an image has 1 or 3 channels, the input needs {shape[0]}")
+    pixels = decode_image(path, max_pixels=max_pixels, channels=shape[0])
+    if pixels.shape[1:] != shape[1:]:
+        (height, width), (found_height, found_width) = shape[1:], pixels.shape[1:]
+        raise DataError(
+            f"{path}: expected {width}×{height} pixels (width×height), found {found_width}×{found_height}; "
+            f"resize it to {width}×{height}"
+        )
+    return pixels
+
+
+def decode_image(
+    path: str | Path,
+    *,
+    channels: int | None = None,
+    size: tuple[int, int] | None = None,
+    max_pixels: int = 64_000_000,
+) -> NDArray[np.uint8]:
+    """Read a PNG, JPEG or BMP file as uint8 (C, H, W).
+
+    Args:
+        path: of the file.
+        channels: 1 for grey, 3 for red, green and blue; those of the file where None.
+        size: height and width to bring it to, each axis by itself: by the average over what a new pixel covers, or a
+            line between the nearest two; the file's own where None.
+        max_pixels: most that a file may have.
+
+    Raises:
+        DataError: as `read_image`, except for the size.
+    """
+    path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: {'expected a file' if path.exists() else 'no such file'}")
-    expected = _SUFFIXES.get(path.suffix.lower())
+    expected = SUFFIXES.get(path.suffix.lower())
     if expected is None:
-        raise DataError(f"{path}: expected a name ending in {', '.join(_SUFFIXES)}, found {path.suffix or 'no ending'}")
+        raise DataError(f"{path}: expected a name ending in {', '.join(SUFFIXES)}, found {path.suffix or 'no ending'}")
     from PIL import Image, UnidentifiedImageError
 
     with warnings.catch_warnings():
         # Pillow only warns below twice its own limit: here that is an error as well.
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            with Image.open(path, formats=sorted(set(_SUFFIXES.values()))) as image:
-                _check_header(path, image, expected, shape, max_pixels)
+            with Image.open(path, formats=sorted(set(SUFFIXES.values()))) as image:
+                _check_header(path, image, expected, max_pixels)
                 image.load()
                 _check_decoded(path, image)
-                pixels = np.asarray(image.convert("L" if shape[0] == 1 else "RGB"), np.uint8)
+                grey = channels == 1 or (channels is None and image.mode in ("1", "L", "LA"))
+                plain = image.convert("L" if grey else "RGB")
+                if size is not None:
+                    plain = plain.resize(size[::-1], Image.Resampling.BILINEAR)
+                pixels = np.asarray(plain, np.uint8)
         except DataError:
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -52,10 +85,10 @@ def read_image(path: str | Path, shape: tuple[int, int, int], *, max_pixels: int
             raise DataError(f"{path}: not an image in one of the formats PNG, JPEG, BMP") from error
         except Exception as error:  # decoders raise many types on damaged files, all of which mean the same here
             raise DataError(f"{path}: damaged or truncated image: {error}") from error
-    return np.ascontiguousarray(pixels.reshape(shape[1], shape[2], shape[0]).transpose(2, 0, 1))
+    return np.ascontiguousarray(pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1))
 
 
-def _check_header(path: Path, image: Any, expected: str, shape: tuple[int, int, int], max_pixels: int) -> None:
+def _check_header(path: Path, image: Any, expected: str, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
         raise DataError(f"{path}: {width}×{height} is more than {max_pixels} pixels")
@@ -69,11 +102,6 @@ def _check_header(path: Path, image: Any, expected: str, shape: tuple[int, int, 
         raise DataError(f"{path}: 16 bits a channel; save it with 8")
     if image.mode not in _MODES:
         raise DataError(f"{path}: colour mode {image.mode} is not supported; save it as grey or RGB with 8 bits")
-    if (height, width) != shape[1:]:
-        raise DataError(
-            f"{path}: expected {shape[2]}×{shape[1]} pixels (width×height), found {width}×{height}; "
-            f"resize it to {shape[2]}×{shape[1]}"
-        )
 
 
 def _check_decoded(path: Path, image: Any) -> None:

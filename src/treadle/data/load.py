@@ -8,14 +8,22 @@ from typing import Any
 from treadle.data.assemble import load_table
 from treadle.data.dataset import Sets
 from treadle.data.sources.idx import load_idx_folder
+from treadle.data.sources.image_folder import load_image_folder
 from treadle.data.sources.mnist import load_mnist
 from treadle.data.sources.mnist_json import load_mnist_json
+from treadle.data.sources.small import load_diabetes, load_digits, load_wine
 from treadle.errors import DataError
 
-SOURCES: dict[str, Callable[[], Sets]] = {"mnist": load_mnist}
+SOURCES: dict[str, Callable[..., Sets]] = {
+    "mnist": load_mnist,
+    "diabetes": load_diabetes,
+    "wine": load_wine,
+    "digits": load_digits,
+}
 # what a path is: its name, whether a path is one, and how it is loaded; the first that fits is taken
 FORMATS: list[tuple[str, Callable[[Path], bool], Callable[..., Sets]]] = [
-    ("a folder with IDX files", Path.is_dir, load_idx_folder),
+    ("a folder with IDX files", lambda path: path.is_dir() and _has_idx(path), load_idx_folder),
+    ("a folder of images by class", Path.is_dir, load_image_folder),
     ("a .json.gz file", lambda path: path.name.endswith(".json.gz"), load_mnist_json),
     (
         "a .csv or .tsv file",
@@ -25,8 +33,12 @@ FORMATS: list[tuple[str, Callable[[Path], bool], Callable[..., Sets]]] = [
 ]
 
 
+def _has_idx(folder: Path) -> bool:
+    return any("idx" in path.name for path in folder.iterdir() if path.is_file())
+
+
 def load(source: str | Path, *, classes: bool | None = None, **settings: Any) -> Sets:
-    """Load a source by its name in `SOURCES`, or from a path: a folder with IDX files, or a `.json.gz` or CSV file.
+    """Load a source by its name in `SOURCES`, or from a path: a folder of IDX files or images, a JSON or CSV file.
 
     A known name comes before a path of the same name; write `./mnist` for the path.
 
@@ -40,7 +52,7 @@ def load(source: str | Path, *, classes: bool | None = None, **settings: Any) ->
 
     >>> load("minst")
     Traceback (most recent call last):
-    treadle.errors.DataError: 'minst' is no known data and no path; did you mean 'mnist'? Known: mnist, a folder ...
+    treadle.errors.DataError: 'minst' is no known data and no path; did you mean 'mnist'? Known: mnist, ...
     """
     given = {name: value for name, value in settings.items() if value is not None}
     if isinstance(source, str) and source in SOURCES:

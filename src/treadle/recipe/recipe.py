@@ -159,10 +159,11 @@ class Recipe(BaseModel):
     def load_data(self) -> Sets:
         """Load the sets that the data stage names; targets of a table are classes where the loss compares classes."""
         stage = self.data
-        settings = {name: getattr(stage, name) for name in ("target", "categorical", "ignore", "missing", "delimiter")}
+        names = ("target", "categorical", "ignore", "missing", "delimiter", "header", "size", "channels")
+        settings = {name: getattr(stage, name) for name in names}
         split = None if stage.split is None else parse_split(stage.split)
         classes = True if self.build_loss().compares == "classes" else None
-        return load(stage.source, **settings, header=stage.header, split=split, classes=classes)
+        return load(stage.source, **settings, split=split, classes=classes)
 
     def build_loss(self) -> Loss:
         """Make the loss."""

@@ -97,7 +97,7 @@ def _split(text: str) -> str:
 
 
 class DataStage(Stage):
-    """Where the data comes from, what of a table is what, how it is split, and how it becomes batches.
+    """Where the data comes from, what of a table or of images is taken, how it is split, and how it becomes batches.
 
     Those that are None are left to the source; a setting that a source has no use for is an error.
     """
@@ -109,6 +109,8 @@ class DataStage(Stage):
     missing: Literal[MISSING] | None = None  # type: ignore[valid-type]
     delimiter: str | None = None
     header: bool | None = None
+    size: list[Annotated[int, Field(ge=1, le=4096)]] | None = Field(default=None, min_length=2, max_length=2)
+    channels: Literal[1, 3] | None = None
     split: Annotated[str, AfterValidator(_split)] | None = None
     scale: _names("data", "scale") = "minmax"  # type: ignore[valid-type]
     batch_size: int = Field(default=100, ge=1)

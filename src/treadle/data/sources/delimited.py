@@ -1,6 +1,5 @@
 """Tables of text: CSV and TSV, with or without gzip, read in bounded memory."""
 
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +46,8 @@ def read_delimited(
     Traceback (most recent call last):
     treadle.errors.DataError: missing.csv: no such file
     """
+    import csv
+
     path = Path(path)
     if delimiter is None:
         delimiter = DELIMITERS.get(Path(path.name.removesuffix(".gz")).suffix.lower(), ",")
@@ -105,6 +106,8 @@ def _names(path: Path, row: list[str]) -> list[str]:
 
 def _rows(path: Path, lines: "_Lines", reader: Any) -> Iterator[tuple[int, list[str]]]:
     """Yield (line, fields) of each row; empty lines may stand at the end alone."""
+    import csv
+
     empty = 0
     while True:
         begun = lines.number + 1

@@ -1,0 +1,187 @@
+"""Images in folders: a folder a class, or a folder a set with a folder a class in each."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from treadle.data.assemble import from_arrays
+from treadle.data.dataset import Dataset, Sets
+from treadle.data.image import SUFFIXES, decode_image
+from treadle.data.split import RandomSplit
+from treadle.errors import DataError, MemoryLimitError
+
+SETS = {"train": ("train", "training"), "validation": ("validation", "val", "valid"), "test": ("test", "testing")}
+
+
+def load_image_folder(
+    folder: str | Path,
+    *,
+    size: Sequence[int] | None = None,
+    channels: int | None = None,
+    split: RandomSplit | None = None,
+) -> Sets:
+    """Read a folder of PNG, JPEG or BMP files, in which each class has a folder of its own.
+
+    With folders train, validation (or val) and test above those of the classes these are the sets; otherwise the images
+    are split. Files are taken in the order of their names; those whose names begin with a dot are left out, all others
+    must be images.
+
+    Args:
+        folder: holds a folder for each class, or for each set.
+        size: height and width to bring all images to; where none is given all must have one size.
+        channels: 1 for grey, 3 for colour; where none is given, all must be grey, or all in colour.
+        split: as in `from_arrays`.
+
+    Raises:
+        DataError: names the file: another size or kind than the images before, damage, no image, a link that leads out
+            of the folder; a class without images, or that is in one set alone.
+        MemoryLimitError: the images need more memory than is available.
+
+    >>> load_image_folder("missing")
+    Traceback (most recent call last):
+    treadle.errors.DataError: missing: no such folder
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder")
+    if size is not None and not (len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)):
+        raise DataError(f"size should be height and width, such as [32, 32], found {list(size)}")
+    if channels not in (None, 1, 3):
+        raise DataError(f"channels should be 1 for grey or 3 for colour, found {channels}")
+    root = folder.resolve()
+    inside = _folders(folder, root)
+    sets = _sets(folder, inside)
+    if sets is not None and split is not None:
+        raise DataError(f"{folder}: has folders for its sets: leave out split")
+    found = {name: _files(part, root) for name, part in (sets or {"all": folder}).items()}
+    classes = tuple(next(iter(found.values())))
+    for name, part in found.items():
+        if tuple(part) != classes:
+            odd = sorted(set(part) ^ set(classes))
+            raise DataError(
+                f"{folder}: the sets have different classes: {', '.join(odd)} is not in all of them ({name})"
+            )
+    reader = _Reader(size if size is None else (size[0], size[1]), channels)
+    parts = {name: reader.read([path for paths in part.values() for path in paths]) for name, part in found.items()}
+    labels = {name: np.repeat(np.arange(len(part)), [len(p) for p in part.values()]) for name, part in found.items()}
+    count = sum(map(len, labels.values()))
+    told = f"{count} images in {len(classes)} folders of {folder}" + (
+        f", brought to {size[0]}×{size[1]}" if size else ""
+    )
+    if sets is None:
+        return from_arrays(parts["all"], labels["all"], classes=classes, split=split, name=root.name, origin=told)
+    train, validation, test = (Dataset(parts[name], labels[name], classes, name) for name in SETS)
+    return Sets(train, validation, test, root.name, told)
+
+
+def _folders(folder: Path, root: Path) -> list[Path]:
+    """Folders inside, by name; raises DataError for one that lies elsewhere, and for a folder without any."""
+    found = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    for entry in found:
+        _require_inside(entry, root)
+    if not found:
+        raise DataError(
+            f"{folder}: expected a folder of images for each class, or MNIST's files such as train-images-idx3-ubyte, "
+            "found neither"
+        )
+    return found
+
+
+def _require_inside(path: Path, root: Path) -> None:
+    try:
+        where = path.resolve(strict=True)
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"{path}: a link that leads nowhere: {error}") from error
+    if path.is_symlink() and (path.is_dir() or not where.is_relative_to(root)):
+        raise DataError(f"{path}: a link to {where}: put the files themselves into the folder")
+
+
+def _sets(folder: Path, inside: list[Path]) -> dict[str, Path] | None:
+    """The folder of each set, or None where the folders are those of classes."""
+    by_name = {path.name.lower(): path for path in inside}
+    found = {name: next((by_name[one] for one in names if one in by_name), None) for name, names in SETS.items()}
+    known = {name: path for name, path in found.items() if path is not None}
+    if not known or not all(any(entry.is_dir() for entry in path.iterdir()) for path in known.values()):
+        return None
+    missing = [name for name in SETS if name not in known]
+    if missing or len(inside) > len(known):
+        odd = ", ".join(path.name for path in inside if path not in known.values())
+        raise DataError(
+            f"{folder}: expected folders train, validation and test, "
+            + (f"found no {' and no '.join(missing)}" if missing else f"found {odd} beside them")
+        )
+    return known
+
+
+def _files(folder: Path, root: Path) -> dict[str, list[Path]]:
+    """Image files of each class, by its name."""
+    found: dict[str, list[Path]] = {}
+    for entry in sorted(folder.iterdir()):
+        if not entry.is_dir() and not entry.name.startswith("."):
+            raise DataError(f"{entry}: expected folders of classes here, found a file: move it into one")
+    for part in _folders(folder, root):
+        paths = []
+        for path in sorted(part.iterdir()):
+            if path.name.startswith("."):
+                continue
+            _require_inside(path, root)
+            if path.is_dir():
+                raise DataError(f"{path}: expected images here, found a folder")
+            if path.suffix.lower() not in SUFFIXES:
+                raise DataError(f"{path}: expected a name ending in {', '.join(SUFFIXES)}: take it out")
+            paths.append(path)
+        if not paths:
+            raise DataError(f"{part}: a class without images: add some, or take the folder out")
+        found[part.name] = paths
+    return found
+
+
+class _Reader:
+    """Reads images that are all to have the shape of the first."""
+
+    def __init__(self, size: tuple[int, int] | None, channels: int | None) -> None:
+        self.size, self.channels = size, channels
+        self.first: tuple[Path, tuple[int, ...]] | None = None
+
+    def read(self, paths: list[Path]) -> NDArray[np.uint8]:
+        """Return the images (N, C, H, W)."""
+        pixels: NDArray[np.uint8] | None = None
+        for number, path in enumerate(paths):
+            image = decode_image(path, channels=self.channels, size=self.size)
+            if self.first is None:
+                self.first = path, image.shape
+            self._require_same(path, image.shape)
+            if pixels is None:
+                pixels = self._space(len(paths), image)
+            pixels[number] = image
+        assert pixels is not None
+        return pixels
+
+    def _require_same(self, path: Path, shape: tuple[int, ...]) -> None:
+        assert self.first is not None
+        before, expected = self.first
+        if shape[1:] != expected[1:]:
+            raise DataError(
+                f"{path}: {shape[2]}×{shape[1]} pixels (width×height), and {before.name} has "
+                f"{expected[2]}×{expected[1]}: bring all to one size with size, such as [{expected[1]}, {expected[2]}]"
+            )
+        if shape[0] != expected[0]:
+            kinds = {1: "grey", 3: "in colour"}
+            raise DataError(
+                f"{path}: {kinds[shape[0]]}, and {before.name} is {kinds[expected[0]]}: set channels to 1 or 3"
+            )
+
+    @staticmethod
+    def _space(count: int, image: NDArray[Any]) -> NDArray[np.uint8]:
+        import psutil
+
+        needed, available = count * image.nbytes, psutil.virtual_memory().available
+        if needed > available:
+            raise MemoryLimitError(
+                f"{count:,} images of shape {image.shape} need {needed / 2**30:.1f} GiB, and "
+                f"{available / 2**30:.1f} GiB are available: give a smaller size"
+            )
+        return np.empty((count, *image.shape), np.uint8)
