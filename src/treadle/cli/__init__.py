@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
+from treadle.cli.check import check
 from treadle.cli.choices import choices
 from treadle.cli.lr import lr
 from treadle.cli.predict import predict
@@ -28,10 +29,11 @@ app = App(
 app.command(run, sort_key=1)
 app.command(show, sort_key=2)
 app.command(summary, sort_key=3)
-app.command(lr, sort_key=4)
-app.command(surface, sort_key=5)
-app.command(predict, sort_key=6)
-app.command(choices, sort_key=7)
+app.command(check, sort_key=4)
+app.command(lr, sort_key=5)
+app.command(surface, sort_key=6)
+app.command(predict, sort_key=7)
+app.command(choices, sort_key=8)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -45,7 +47,7 @@ def call(arguments: Sequence[str]) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
-        app(list(arguments), exit_on_error=False, print_error=True)
+        code = app(list(arguments), exit_on_error=False, print_error=True)
         if sys.stdout:  # a closed one is None
             sys.stdout.flush()  # here, where its errors can be told
     except CycloptsError:
@@ -65,4 +67,4 @@ def call(arguments: Sequence[str]) -> int:
             return 141  # the reader has gone
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
+    return code if isinstance(code, int) else 0

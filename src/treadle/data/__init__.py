@@ -3,6 +3,7 @@
 from treadle.data.assemble import from_arrays, from_table, load_table
 from treadle.data.batches import Batch, batches
 from treadle.data.dataset import Dataset, Sets
+from treadle.data.examine import examine
 from treadle.data.image import decode_image, read_image
 from treadle.data.load import SOURCES, load
 from treadle.data.order import Order, OrderState
@@ -55,6 +56,7 @@ __all__ = [
     "batches",
     "check",
     "decode_image",
+    "examine",
     "from_arrays",
     "from_table",
     "load",

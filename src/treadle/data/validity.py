@@ -11,11 +11,21 @@ from treadle.errors import DataError
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found in the data: an error stops training, a warning is shown."""
+    """One thing found in the data.
 
-    severity: Literal["error", "warning"]
+    Args:
+        severity: an error stops training, a warning is shown before it, a note is told by `examine` alone.
+        where: name of the set, or "data" for what concerns all.
+        message: what was found.
+        rows: numbers of the first samples that it concerns.
+        advice: what to do.
+    """
+
+    severity: Literal["error", "warning", "note"]
     where: str
     message: str
+    rows: tuple[int, ...] = ()
+    advice: str = ""
 
 
 def check(sets: Sets) -> list[Finding]:

@@ -1,0 +1,55 @@
+"""`treadle check`: what is odd about data, before anything is trained on it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from treadle.cli.options import Changes, Json, read_recipe
+from treadle.data import Finding, Sets, examine
+from treadle.runs import to_json
+
+Source = Annotated[str | None, Parameter(help="Name or path of data, or a recipe in TOML; mnist without it.")]
+
+
+def check(source: Source = None, /, *, changes: Changes = None, json: Json = False) -> int:
+    """Look for what is wrong or odd about data: samples, features, labels, and the sets as a whole.
+
+    Prints the sets and a table of findings with what to do about each. Settings of the data are given as in a recipe,
+    such as --set data.target=price. Exits with 0 where nothing but notes was found, 1 where something was, and 2 where
+    the data cannot be read.
+    """
+    if source is None or source.endswith(".toml"):
+        recipe = read_recipe(None if source is None else Path(source), changes)
+    else:
+        recipe = read_recipe(None, [f"data.source={to_json(source)}", *(changes or [])])
+    sets = recipe.load_data()
+    found = examine(sets)
+    if json:
+        print(to_json({"name": sets.name, "samples": _samples(sets), "findings": [asdict(one) for one in found]}))
+    else:
+        print(sets)
+        print()
+        _print(found)
+    return int(any(one.severity != "note" for one in found))
+
+
+def _samples(sets: Sets) -> dict[str, int]:
+    return {name: len(part) for name, part in sets.parts().items()}
+
+
+def _print(found: list[Finding]) -> None:
+    if not found:
+        print("nothing found")
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("severity", "set", "found", "rows", "what to do"):
+        table.add_column(name, overflow="fold")
+    for one in found:
+        table.add_row(one.severity, one.where, one.message, ", ".join(map(str, one.rows)), one.advice)
+    Console(highlight=False, markup=False, emoji=False).print(table)

@@ -1,0 +1,173 @@
+"""Faults planted into clean data, each found and told with its place, and nothing told of clean data."""
+
+import numpy as np
+import pytest
+
+from treadle.data import Dataset, Sets, examine, load
+
+
+def table(size=400, classes=("a", "b"), seed=0):
+    draws = np.random.default_rng(seed)
+    x = draws.normal(size=(size, 6))
+    y = (
+        (x[:, 0] + x[:, 1] + draws.normal(size=size) > 0).astype(np.int64)
+        if classes
+        else x[:, 0] + draws.normal(size=size)
+    )
+    return x, y
+
+
+def pictures(size=200, seed=0):
+    draws = np.random.default_rng(seed)
+    return draws.integers(0, 256, (size, 1, 6, 6)).astype(np.uint8), np.arange(size) % 2
+
+
+def sets_of(x, y, classes=("a", "b")):
+    cut = len(x) // 4
+    parts = (slice(2 * cut, None), slice(cut, 2 * cut), slice(cut))
+    return Sets(*(Dataset(x[part], y[part], classes, name) for part, name in zip(
+        parts, ("train", "validation", "test"), strict=True)), "made", "made up")  # fmt: skip
+
+
+def messages(sets):
+    return [(one.severity, one.where, one.message) for one in examine(sets)]
+
+
+@pytest.mark.parametrize("name", ["diabetes", "wine"])
+def test_clean_tables_have_no_findings(name):
+    assert examine(load(name)) == []
+
+
+def test_clean_images_have_constant_pixels_alone():
+    assert messages(load("digits")) == [("note", "train", "3 of 64 pixels are constant")]
+    assert messages(load("mnist")) == [("note", "train", "67 of 784 pixels are constant")]
+
+
+def test_made_up_data_is_clean():
+    for seed in range(5):
+        assert examine(sets_of(*table(seed=seed))) == []
+        assert examine(sets_of(*pictures(seed=seed))) == []
+        x, y = table(classes=None, seed=seed)
+        assert examine(sets_of(x, y, None)) == []
+
+
+def plant(number):
+    """Data with the fault of that number; train begins at row 200 of 400, validation at 100."""
+    x, y = table()
+    classes = ("a", "b")
+    draws = np.random.default_rng(1)
+    if number == "duplicate":
+        x[205], y[205] = x[203], y[203]
+    elif number == "two sets":
+        x[7], y[7] = x[300], y[300]
+    elif number == "validation too":
+        x[107], y[107] = x[300], y[300]
+    elif number == "contradiction":
+        x[210], y[210] = x[220], 1 - y[220]
+    elif number == "near":
+        x[230] = x[231] + 1e-4
+    elif number == "constant":
+        x[:, 2] = 7
+    elif number == "copy":
+        x[:, 4] = x[:, 1]
+    elif number == "row number":
+        x[:, 3] = np.arange(400)[::-1]
+        x = x[draws.permutation(400)]
+    elif number == "outlier":
+        x[201, 5] = 1e6
+    elif number == "missing code":
+        x[draws.permutation(400)[:60], 5] = -999
+    elif number == "leak":
+        x[:, 2] = y * 3 + draws.normal(size=400) * 0.1
+    elif number == "rare":
+        y[:] = 0
+        y[[0, 100, 200, 201, 202]] = 1
+    elif number == "imbalance":
+        y[:] = draws.random(400) < 0.06
+    elif number == "new class":
+        classes = ("a", "b", "c")
+        y[:3] = 2
+    elif number == "other unit":
+        x[:100] *= 255
+    elif number == "shift":
+        x[:100, 1] += 1
+    return sets_of(x, y, classes)
+
+
+@pytest.mark.parametrize(
+    ("number", "where", "message"),
+    [
+        ("duplicate", "train", "1 samples are exact duplicates of others in the set"),
+        ("two sets", "test", "1 samples are in an earlier set as well"),
+        ("validation too", "validation", "1 samples are in train as well"),
+        ("contradiction", "data", "2 samples have the inputs of others and another label: train 10, train 20"),
+        ("near", "data", "1 pairs of samples are nearly the same: train 30 and train 31"),
+        ("constant", "train", "1 of 6 features are constant: 2"),
+        ("copy", "train", "features are copies of others: 4"),
+        ("row number", "train", "features have another whole number in each sample: 3"),
+        ("outlier", "train", "feature 5 has 1 outliers, such as 1e+06"),
+        ("missing code", "train", "feature 5 is -999 in "),
+        ("leak", "train", "feature 2 alone tells the target in 100.0% of samples"),
+        ("rare", "train", "classes with fewer than 10 samples: b (3)"),
+        ("imbalance", "train", "the largest class has "),
+        ("new class", "test", "classes that no training sample has: c"),
+        ("other unit", "test", "most values lie from "),
+        ("shift", "test", "features are far from those of train: feature 1 by 1"),
+    ],
+)
+def test_a_planted_fault_is_found(number, where, message):
+    found = examine(plant(number))
+    mine = [one for one in found if one.where == where and one.message.startswith(message)]
+    assert len(mine) == 1, found
+    assert mine[0].severity == "warning"
+    assert mine[0].advice
+    others = {("rare", "the largest class"), ("new class", "no sample"), ("duplicate", "1 pairs")}
+    for one in found:
+        allowed = any(number == kind and one.message.startswith(begin) for kind, begin in others)
+        assert one in mine or allowed or number in ("contradiction", "missing code"), one
+
+
+def test_rows_are_those_of_the_set():
+    found = {one.message.split(" ", 1)[1]: one.rows for one in examine(plant("duplicate"))}
+    assert found["samples are exact duplicates of others in the set"] == (5,)
+    (leaked,) = (one for one in examine(plant("two sets")) if "as well" in one.message)
+    assert leaked.rows == (7,)
+    (outlier,) = (one for one in examine(plant("outlier")) if "outliers" in one.message)
+    assert outlier.rows == (1,)
+
+
+def test_a_number_that_gives_the_target_away():
+    x, y = table(classes=None)
+    x[:, 3] = 2 * y + 1e-3 * x[:, 3]
+    (found,) = examine(sets_of(x, y, None))
+    assert found.message == "feature 3 alone explains 100.0% of the target"
+
+
+def test_more_features_than_samples():
+    draws = np.random.default_rng(0)
+    (found,) = examine(sets_of(draws.normal(size=(80, 60)), np.arange(80) % 2))
+    assert found.message == "there are 60 features and 40 samples"
+
+
+def test_images_of_one_colour_and_copies_saved_again():
+    x, y = pictures()
+    x[104], x[120] = 9, x[121]
+    x[120, 0, 0, 1] = max(1, x[120, 0, 0, 1]) - 1
+    y[120] = y[121]
+    found = messages(sets_of(x, y))
+    assert ("warning", "train", "1 images have one colour alone") in found
+    assert ("warning", "data", "1 pairs of samples are nearly the same: train 20 and train 21") in found
+
+
+def test_errors_come_alone():
+    x, y = table()
+    x[250, 2] = np.nan
+    (found,) = examine(sets_of(x, y))
+    assert (found.severity, found.message) == ("error", "row 50 has the input nan, expected finite values")
+
+
+def test_zeros_of_both_signs_are_the_same():
+    x, y = table()
+    x[205], x[206] = 0.0, -0.0
+    y[205] = y[206]
+    assert "1 samples are exact duplicates" in examine(sets_of(x, y))[0].message
