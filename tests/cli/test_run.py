@@ -131,7 +131,7 @@ def test_run_and_recipe_of_a_folder_can_be_run_again(cli, recipe, tmp_path):
         (["run", "--set", "optimizer.lr=-1"], "lr must be at least 0 and below inf, found -1"),
         (["run", "--set", "data.source=minst"], "did you mean 'mnist'?"),
         (["run", "--set", "data.source=./none"], "error: './none' is no known data and no path. Known: mnist,"),
-        (["run", "--set", "data.source=."], "no train-images-idx3-ubyte, with or without .gz"),
+        (["run", "--set", "data.source=."], "expected a folder of images for each class, or MNIST's files"),
         (["run", "--set", "data.source=notes.txt"], "notes.txt: a file of this kind cannot be read"),
         (["run", "--set", "loss.kind=cross_entropy"], "line 9: [network]: the preset 'baseline'"),
         (["run", "--set", "network.layers=['linear 1']"], "layer linear1"),

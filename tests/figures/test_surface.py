@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from treadle.errors import TreadleError
 from treadle.figures import draw_descent, draw_surface
 from treadle.figures.surface import _descent
 from treadle.optim import SGD, AdaGrad, Adam, Momentum
@@ -41,3 +42,8 @@ def test_the_four_paths_of_the_valley():
         points = _descent(optimizer, 30)
         assert points.shape == (31, 2)
         np.testing.assert_allclose(points[1], second, rtol=1e-7)
+
+
+def test_a_surface_without_a_finite_loss_is_told():
+    with pytest.raises(TreadleError, match="no loss of this surface is finite"):
+        draw_surface(Surface(X, X, np.full((5, 5), np.inf), ("first", "second"), (), 100, 5, 0.1))

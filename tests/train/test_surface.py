@@ -65,7 +65,8 @@ def test_true_losses_are_those_of_evaluation_with_running_means_of_the_step():
         scale="minmax",
     )  # fmt: skip
     assert found.paths[0].losses[-1] == pytest.approx(score(run, sets.train)["loss"], rel=1e-12)
-    assert found.losses[2, 2] <= found.losses.max()
+    path = found.paths[0]
+    assert path.projected[-1] == path.losses[-1] == found.losses[2, 2]  # the running means of the end, in the plane too
     assert found.samples == 40
 
 
@@ -111,6 +112,24 @@ def test_random_directions_are_as_long_as_the_filters():
         random_plane(0 * center, places, seed=1)
 
 
+def test_random_directions_are_not_those_of_the_initial_weights():
+    network = Sequential(Linear(50, weight_init="he_normal"))
+    made = network.init((40,), seed=3, dtype=np.float64)["linear1"]["weight"].ravel()
+    seen = [random_plane(made, {"linear1.weight": (0, (40, 50))}, seed).directions for seed in (2, 3, 4)]
+    for one in [made, *seen[0], *seen[2]]:
+        for other in seen[1]:
+            assert abs(one @ other) < 0.1 * np.linalg.norm(one) * np.linalg.norm(other)
+
+
+def test_points_in_pieces_give_the_same_plane(monkeypatch):
+    draws = np.random.default_rng(0)
+    points = [draws.normal(size=50) for _ in range(6)]
+    whole = pca_plane(points[-1], points)
+    monkeypatch.setitem(pca_plane.__globals__, "_BLOCK", 7)
+    np.testing.assert_allclose(pca_plane(points[-1], points).directions, whole.directions, rtol=1e-9)
+    assert (whole.directions[np.arange(2), np.abs(whole.directions).argmax(axis=1)] > 0).all()
+
+
 def test_projection_of_directions_that_are_not_at_right_angles():
     plane = Plane(np.ones(3), np.array([[1.0, 0, 0], [1, 1, 0]]), ("a", "b"), (1, 1))
     points, explained = plane.project([np.array([4.0, 3, 1])], about=plane.center)
@@ -138,6 +157,31 @@ def test_a_path_that_diverges_ends_early():
     assert (well.diverged, ill.diverged) == (False, True)
     assert ill.steps[-1] < 20
     assert ", diverged" in repr(found)
+
+
+def test_a_path_of_single_samples_is_not_judged_by_one_of_them():
+    sets = line(200, noise=0.1, features=3)
+    for seed in range(4):
+        found = surface(sets, optimizers=td.optim.SGD(0.05), batch_size=1, steps=50, seed=seed, directions="random")
+        assert not found.paths[0].diverged
+
+
+def test_a_path_that_diverges_at_once_is_told():
+    for optimizers in ([td.optim.SGD(1e30)], [SGD, td.optim.SGD(1e30)]):
+        with pytest.raises(TreadleError, match="diverged before a point of it was kept: lower its learning rate"):
+            surface(line(features=2), optimizers=optimizers, directions="pca")
+
+
+def test_what_paths_need_is_shown_with_a_margin():
+    found = surface(line(features=2), optimizers=[SGD], directions=WEIGHTS)
+    points = found.paths[0].points
+    for axis, low, high in ((0, found.x[0], found.x[-1]), (1, found.y[0], found.y[-1])):
+        wide = np.ptp(points[:, axis])
+        assert low == pytest.approx(points[:, axis].min() - wide / 4, rel=1e-12)
+        assert high == pytest.approx(points[:, axis].max() + wide / 4, rel=1e-12)
+    random = surface(line(features=2), optimizers=[SGD], directions="random")
+    assert random.x[0] <= -1
+    assert random.x[-1] >= 1
 
 
 def test_without_paths_it_is_about_the_parameters_given():
@@ -169,11 +213,20 @@ def test_a_loss_that_is_not_finite_stays_in_its_place():
         ({"directions": ("linear1.weight[0,0]", "linear1.weight[2,0]")}, "its last weight is linear1.weight.1,0."),
         ({"directions": ("linear1.weight[0]", "linear1.weight[1]")}, "its last weight is linear1.weight.1,0."),
         ({"directions": (WEIGHTS[0], WEIGHTS[0])}, "takes two weights, and .* are the same"),
-        ({"finest": 10}, "finest should be 5, 9, 17, 33, 65, 129 or so on, found 10"),
+        ({"finest": 10}, "finest should be one of 5, 9, 17, 33, 65, 129, 257, found 10"),
         ({"steps": 0}, "steps must be at least 1, found 0"),
         ({"points": 1}, "points must be at least 2, found 1"),
         ({"samples": 0}, "samples must be at least 1, found 0"),
         ({"span": (1, 0, 0, 1)}, "span should be lowest x"),
+        ({"span": (0, np.inf, 0, 1)}, "span should be lowest x"),
+        ({"finest": 1_048_577}, "finest should be one of"),
+        ({"seconds": np.nan}, "seconds must be at least 0, found nan"),
+        ({"steps": 2.5}, "steps should be a whole number, found 2.5"),
+        ({"threads": 0}, "threads must be at least 1"),
+        ({"seed": -1}, "seed must be at least 0"),
+        ({"optimizers": ["sgd"]}, "optimizers should be such as"),
+        ({"directions": None}, "directions should be random, pca, or two weights, found None"),
+        ({"parameters": {"a": np.ones(3)}}, "the parameters given do not fit the network"),
     ],
 )
 def test_what_does_not_fit_is_told(settings, message):

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from treadle.cli.options import COMMAND, Changes, Json, RecipeFile, read_recipe, write_text
+from treadle.cli.options import COMMAND, Changes, Json, RecipeFile, read_recipe, require_folder, write_text
 from treadle.runs import to_json
 from treadle.train import lr_range
 
@@ -34,6 +34,7 @@ def lr(
     Prints the loss that each rate comes to, which are too small, right and too large, and proposes one with its reason.
     Nothing is saved, and the rate and the schedule of the recipe are not used.
     """
+    require_folder(svg)
     chosen = read_recipe(recipe, changes)
     sets = chosen.load_data()
     shown = sys.stderr.isatty() and not json

@@ -45,6 +45,12 @@ def read_recipe(path: Path | None, changes: list[str] | None) -> Recipe:
     return recipe.change(values, "--set " + " --set ".join(changes or [])) if values else recipe
 
 
+def require_folder(path: Path | None) -> None:
+    """Raise TreadleError where a drawing could not be written, before it is computed."""
+    if path is not None and not path.resolve().parent.is_dir():
+        raise TreadleError(f"{path}: the drawing cannot be written: there is no folder {path.parent}")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a drawing, or raise TreadleError."""
     try:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from treadle.cli.options import Changes, Json, RecipeFile, read_recipe, write_text
+from treadle.cli.options import Changes, Json, RecipeFile, read_recipe, require_folder, write_text
 from treadle.nn import draw
 from treadle.nn import summary as summarize
 from treadle.runs import to_json
@@ -31,6 +31,7 @@ def summary(
     Multiply-adds are those of one sample forward, activations what one sample leaves in memory for the backward pass.
     The time is measured over a few steps of training that are then forgotten.
     """
+    require_folder(svg)
     chosen = read_recipe(recipe, changes)
     sets = chosen.load_data()
     network = chosen.build_network(sets.train.classes, sets.train.shape)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from treadle.cli.options import Changes, Json, RecipeFile, read_recipe, write_text
+from treadle.cli.options import Changes, Json, RecipeFile, read_recipe, require_folder, write_text
 from treadle.errors import RecipeError
 from treadle.recipe import parse_optimizer
 from treadle.runs import to_json
@@ -17,7 +17,10 @@ from treadle.train import Surface, loss_surface
 
 Directions = Annotated[
     str,
-    Parameter(name="--directions", help='"pca" of the paths, "random", or two weights: "linear1.weight[5,0] …[9,0]".'),
+    Parameter(
+        name="--directions",
+        help='"pca" of the paths, "random", or two weights: "linear1.weight[5,0] linear1.weight[9,0]".',
+    ),
 ]
 Compare = Annotated[
     list[str] | None,
@@ -52,6 +55,7 @@ def surface(
     lies in the plane only as far as its variance explained says; its true losses stand beside those of the plane.
     Nothing is saved, and the schedule of the recipe is not used.
     """
+    require_folder(svg)
     chosen = read_recipe(recipe, changes)
     optimizers = [chosen.build_optimizer()]
     for text in compare or []:
@@ -71,7 +75,7 @@ def surface(
         sets,
         loss=chosen.build_loss(),
         optimizers=optimizers,
-        directions=re.findall(r"[^\s\[]+\s*\[[^\]]*\]", directions) or directions,
+        directions=_weights(directions) or directions,
         steps=steps,
         samples=samples,
         seconds=seconds,
@@ -94,3 +98,9 @@ def surface(
     print(found)
     if svg is not None:
         print(f"drawn in {svg}")
+
+
+def _weights(directions: str) -> list[str]:
+    """Names of weights such as linear1.weight[5,0], apart; none where the text is anything else."""
+    weight = r"[\w.]+\s*\[[\d,\s]*\]"
+    return re.findall(weight, directions) if re.fullmatch(rf"(\s*{weight}\s*)+", directions) else []

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from treadle.errors import TreadleError
 from treadle.figures.canvas import GREY, PATHS, drawn
 from treadle.optim import SGD, AdaGrad, Adam, Momentum, Optimizer
 from treadle.train import Surface
@@ -18,7 +19,7 @@ def draw_surface(found: Surface) -> str:
     """Draw the contours of a loss surface with the paths on it, and the true losses of each path beside the plane's.
 
     Raises:
-        TreadleError: matplotlib is not installed.
+        TreadleError: matplotlib is not installed; no loss is finite.
     """
     return drawn(lambda figure: _draw(figure, found), 10 if found.paths else 5.4, 4.4)
 
@@ -82,6 +83,8 @@ def _descent(optimizer: Optimizer, steps: int) -> np.ndarray[Any, np.dtype[np.fl
 def _contours(axes: Any, x: Any, y: Any, losses: Any) -> Any:
     """Filled contours at levels whose distances grow with the loss; what is far above all else gets the last colour."""
     known = np.ma.masked_invalid(losses)
+    if not known.count():
+        raise TreadleError("no loss of this surface is finite, so that there is nothing to draw: choose another span")
     low, high = float(known.min()), float(np.percentile(known.compressed(), 95))
     levels = low + (max(high - low, 1e-9 * abs(low), 1e-30)) * np.linspace(0, 1, LEVELS + 1) ** 2
     return axes.contourf(x, y, known, levels=levels, cmap="Greys", extend="max", alpha=0.8)

@@ -59,7 +59,7 @@ class Loss(ABC):
         """
         return None
 
-    def uninformed(self, targets: Array, outputs: int) -> float:
+    def uninformed(self, targets: Array, outputs: int, dtype: DTypeLike = np.float64) -> float:
         """Return the mean loss of `constant`, which a network reaches that learnt nothing of its inputs; NaN: unknown.
 
         >>> import numpy as np, treadle as td
@@ -69,8 +69,8 @@ class Loss(ABC):
         constant = self.constant(targets, outputs)
         if constant is None:
             return math.nan
-        same = np.repeat(np.asarray(constant, np.float64)[None], len(targets), axis=0)
-        return self(Tensor(same), targets.astype(np.float64) if self.compares == "values" else targets).item()
+        same = np.repeat(np.asarray(constant, dtype)[None], len(targets), axis=0)
+        return self(Tensor(same), targets.astype(dtype) if self.compares == "values" else targets).item()
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Turn outputs into predictions: the numbers themselves, or a probability for each class."""

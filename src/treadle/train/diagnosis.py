@@ -17,7 +17,7 @@ INTERVAL = 1_000  # steps, or 400 for each batch that a look takes: a pass on th
 
 
 class Diagnosis:
-    """Looks at steps of a training, few enough to cost some per cent of it at most, and judges what they show.
+    """Looks at steps of a training, few enough to cost some per cent of one that takes some seconds, and judges them.
 
     A kind of finding is told once. Which steps are looked at depends on their numbers alone, so that the same training
     gives the same findings.
@@ -44,7 +44,7 @@ class Diagnosis:
         self._judge = Judge(gradients, outputs, steps)
         self._interval = max(INTERVAL, 400 * self._lookout.count)
         self._steps = steps
-        self._total, self._count = 0.0, 0
+        self._total, self._samples = 0.0, 0
         self._now = False
 
     def begin(self, state: State) -> None:
@@ -54,14 +54,14 @@ class Diagnosis:
         if self._now:
             self._lookout.begin(state)
 
-    def end(self, state: State) -> None:
-        """Be told of it after its update."""
-        self._total += state.loss
-        self._count += 1
+    def end(self, state: State, samples: int) -> None:
+        """Be told of it after its update, with the samples in its batch."""
+        self._total += state.loss * samples
+        self._samples += samples
         if not self._now:
             return
-        self._judge.looks.append(self._lookout.end(state, self._total / self._count))
-        self._total, self._count = 0.0, 0
+        self._judge.looks.append(self._lookout.end(state, self._total / self._samples, self._samples))
+        self._total, self._samples = 0.0, 0
         for finding in self._judge.findings({finding.kind for finding in self.findings}):
             self._tell(finding)
 

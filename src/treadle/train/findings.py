@@ -17,11 +17,13 @@ from treadle.train.step import Array, Gradients
 VANISHED, EXPLODED = 1e-4, 1e3  # gradient at the first layer by that at the last
 DEAD = 0.75  # share of the units of a ReLU
 SATURATED = 0.8  # share of the outputs of a sigmoid or tanh
-SMALL, LARGE = 1e-5, 0.1  # ‖Δp‖ / ‖p‖
+SMALL, LARGE = 1e-5, 0.2  # ‖Δp‖ / ‖p‖
 UNINFORMED = 0.98  # share of the loss of one who knows nothing of the inputs
 SLOW = 0.9  # share of it above which targets are compared with inputs
 ENOUGH = 300  # steps, after which a loss should have fallen below it
-ROWS = 2_000  # samples to compare inputs with targets
+ROWS, FEATURES, BASIS = 2_000, 1_000, 50  # samples, features and classes, at most, to compare inputs with targets
+FEW = 100  # samples, of which nothing is said of whether targets belong to them
+STEADY = 32  # samples, over which a mean loss can be compared with another
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,7 +87,22 @@ class Judge:
     def _level(self) -> float:
         """Loss of one who knows the targets and nothing of the inputs."""
         targets = self._feed.targets
-        return float(self._loss.uninformed(targets[:: -(-len(targets) // 10_000)], self._outputs))
+        if len(targets) > 10_000:
+            targets = targets[np.random.default_rng(0).integers(0, len(targets), 10_000)]
+        level = self._loss.uninformed(targets, self._outputs, self._feed.dtype)
+        return level if level > 0 else math.nan  # 0 where there is one class alone: nothing to be learnt
+
+    @property
+    def _steady(self) -> list[Look]:
+        """Looks whose mean loss is that of enough samples."""
+        return [look for look in self.looks if look.trained >= STEADY]
+
+    @property
+    def _first(self) -> float:
+        """Loss that the training began with; NaN where it is below 0, or rests on few samples and no level is known."""
+        first = self.looks[0]
+        known = first.trained >= STEADY or not math.isnan(self._level)  # a single sample says little, the level more
+        return first.before if known and first.before > 0 else math.nan
 
     def _last(self, count: int, least: int = 1) -> list[Look]:
         """The last looks if there are so many from a step on, else none."""
@@ -124,8 +141,8 @@ class Judge:
                 "A step more than twice that long leads uphill; training oscillates or diverges",
                 f"a learning rate of 1/{times:.2g} of this, a warm-up, or `treadle lr`",
             )
-        last = self._last(1, least=16)
-        first = self.looks[0].before
+        last = [look for look in self._steady[-1:] if look.step >= 16 and look is self.looks[-1]]
+        first = self._first
         if last and last[0].loss > 1.5 * first and not last[0].loss < 1.5 * self._level:
             steepness = last[0].steepness
             curved = f"; by the curvature met, a step was {steepness:.3g} times as long as the way to the lowest point"
@@ -139,37 +156,42 @@ class Judge:
             )
         return None
 
-    def _flow(self) -> tuple[dict[str, float], str] | None:
-        """The least of two looks' gradients, each by that at the last layer with weights; and that layer."""
-        last = self._last(2)
-        if not last or any(not look.arriving or not list(look.arriving.values())[-1] for look in last):
-            return None
-        at = list(last[-1].arriving)
-        ratios = [{path: g / list(look.arriving.values())[-1] for path, g in look.arriving.items()} for look in last]
-        return {path: float(np.median([ratio.get(path, 1.0) for ratio in ratios])) for path in at}, at[-1]
+    def _flow(self) -> list[dict[str, float]]:
+        """The gradients of the last two looks, each by that at the last layer with weights."""
+        found = []
+        for look in self._last(2):
+            *_, last = look.arriving.values() or [0.0]
+            if not last > 0:
+                return []
+            found.append({path: g / last for path, g in look.arriving.items()})
+        return found
 
     def _exploding_gradients(self) -> Finding | None:
         flow = self._flow()
-        layers = [path for path, ratio in flow[0].items() if ratio > EXPLODED] if flow else []
-        if flow is None or not layers:
+        ratios = {path: min(ratio.get(path, 0.0) for ratio in flow) for path in (flow[-1] if flow else ())}
+        layers = [path for path, ratio in ratios.items() if ratio > EXPLODED]
+        if not layers:
             return None
         return self._finding(
             "exploding_gradients",
             layers,
-            f"the gradient that arrives is up to {max(flow[0].values()):.2g} times that at {flow[1]}",
+            f"the gradient that arrives is up to {max(ratios.values()):.2g} times that at {list(ratios)[-1]}",
             "Each layer makes the gradient larger on its way back; the first layers take steps far too long",
             "smaller initial weights (Xavier, He), BatchNorm, or clip_norm",
         )
 
     def _vanishing_gradients(self) -> Finding | None:
         flow = self._flow()
-        layers = [path for path, ratio in flow[0].items() if 0 < ratio < VANISHED] if flow else []
-        if flow is None or not layers:
+        if not flow or any(idle == units for idle, units in self.looks[-1].idle.values()):
+            return None  # where no unit is active no gradient passes, which is another finding
+        ratios = {path: max(ratio.get(path, 1.0) for ratio in flow) for path in flow[-1]}
+        layers = [path for path, ratio in ratios.items() if ratio < VANISHED]
+        if not layers:
             return None
         return self._finding(
             "vanishing_gradients",
             layers,
-            f"the gradient that arrives is down to {min(r for r in flow[0].values() if r):.2g} of that at {flow[1]}",
+            f"the gradient that arrives is down to {min(ratios.values()):.2g} of that at {list(ratios)[-1]}",
             "Each layer makes the gradient smaller on its way back; the first layers hardly learn",
             "ReLU in place of Sigmoid or Tanh, initial weights for it (He), BatchNorm, Residual, or fewer layers",
         )
@@ -226,7 +248,7 @@ class Judge:
 
     def _small_updates(self, causes: set[str]) -> Finding | None:
         last = self._last(3, least=16)
-        if causes or not last or last[-1].loss < 0.9 * self.looks[0].before:
+        if causes or not last or not last[-1].loss > 0.9 * self._first or last[-1].loss < 0.9 * self._level:
             return None  # who has learnt may take small steps
         largest = max((max(look.updates.values(), default=1.0) for look in last), default=1.0)
         if largest >= SMALL:
@@ -235,15 +257,15 @@ class Judge:
             "small_updates",
             (),
             f"a step changes no weight by more than {largest:.2g} of its own size, in three looks, and the loss is "
-            f"{last[-1].loss:.4g} after {self.looks[0].before:.4g}",
+            f"{last[-1].loss:.4g} after {self._first:.4g}",
             "About a thousandth is usual; it would take many thousand steps to get anywhere",
             "a learning rate ten or a hundred times as large, or `treadle lr`",
         )
 
     def _uninformed_loss(self, causes: set[str]) -> Finding | None:
-        last = self._last(2)
+        last = self._steady[-2:]
         end = self.looks[-1].step == self._steps >= 100
-        if not last or not (last[0].step >= ENOUGH or end) or math.isnan(self._level):
+        if len(last) < 2 or not (last[0].step >= ENOUGH or end) or math.isnan(self._level):
             return None
         share = min(look.loss for look in last) / self._level
         told = (
@@ -258,7 +280,8 @@ class Judge:
             "uninformed_loss",
             (),
             told if causes else f"{told}. {self._related[1]}",
-            f"The network has learnt nothing of the inputs so far{': see the findings before' if causes else ''}",
+            "The network has learnt next to nothing of the inputs so far"
+            + (": see the findings before" if causes else ", or there is little in them to be learnt"),
             "what they advise"
             if causes
             else "another learning rate (`treadle lr`), scaled inputs, or another network; "
@@ -267,7 +290,7 @@ class Judge:
 
     def learnt_by_heart(self, validation_loss: float) -> Finding | None:
         """Judge the validation loss of an epoch: targets that do not belong to the inputs can be learnt by heart."""
-        last = self._last(1, least=16)
+        last = self._steady[-1:]
         if not last or not (last[0].loss < UNINFORMED * self._level < validation_loss) or self._related[0]:
             return None
         return self._unrelated(
@@ -277,8 +300,8 @@ class Judge:
 
     @property
     def _constant(self) -> str:
-        names = {SquaredError: "the variance of the targets", CrossEntropy: "the entropy of the classes"}
-        return names.get(type(self._loss), "with the best constant")
+        names = ((SquaredError(), "the variance of the targets"), (CrossEntropy(), "the entropy of the classes"))
+        return next((name for loss, name in names if self._loss == loss), "with the best constant")
 
     def _unrelated(self, told: str) -> Finding:
         return self._finding(
@@ -291,25 +314,31 @@ class Judge:
 
     @cached_property
     def _related(self) -> tuple[bool, str]:
-        """Whether features tell of the targets more than with targets shuffled, in up to ROWS samples; and in words."""
+        """Whether single features, or their squares, tell more of the targets than of shuffled ones; and in words."""
         count = len(self._feed.inputs)
-        rows = np.linspace(0, count - 1, min(ROWS, count)).astype(np.int64)
+        if count < FEW:
+            return True, f"{count} samples are too few to tell whether the targets belong to them"
+        draws = np.random.default_rng(0)
+        rows = draws.choice(count, min(ROWS, count), replace=False)
         x = self._feed.inputs[rows].reshape(len(rows), -1)
-        x = x[:, :: -(-x.shape[1] // 2048)].astype(np.float64)
+        x = x[:, draws.choice(x.shape[1], min(FEATURES // 2, x.shape[1]), replace=False)].astype(np.float64)
+        x -= x.mean(axis=0)
+        x = np.concatenate([x, x**2], axis=1)
+        x -= x.mean(axis=0)
         y: Array = self._feed.targets[rows]
         classes = self._loss.compares == "classes" and y.ndim == 1
-        y = np.eye(self._outputs if self._outputs > 1 else 2)[y] if classes else y.reshape(len(y), -1)
-        x, y = x - x.mean(axis=0), y - y.mean(axis=0)
-        u, sizes, _ = np.linalg.svd(y, full_matrices=False)
+        y = np.eye(max(self._outputs, 2))[y] if classes else y.reshape(len(y), -1)
+        y = y @ draws.normal(size=(y.shape[1], BASIS)) if y.shape[1] > BASIS else y
+        u, sizes, _ = np.linalg.svd(y - y.mean(axis=0), full_matrices=False)
         basis = u[:, sizes > 1e-9 * sizes.max(initial=0)]
-        varied = (x * x).sum(axis=0) > 0
-        if not varied.any() or not basis.size:
-            return True, ""
-        x = x[:, varied] / np.sqrt((x[:, varied] ** 2).sum(axis=0))
-        draws = np.random.default_rng(0)
+        lengths = np.sqrt((x * x).sum(axis=0))
+        x = x[:, lengths > 1e-9 * lengths.max(initial=0)] / lengths[lengths > 1e-9 * lengths.max(initial=0)]
+        if not x.size:
+            return True, "All features looked at are constant, so that nothing tells samples apart"
         orders = [basis, *(draws.permutation(basis) for _ in range(19))]
         shares = [float(((order.T @ x) ** 2).sum(axis=0).mean()) for order in orders]
-        told = f"The targets explain {shares[0]:.2%} of the variance of a feature, in {len(rows)} samples"
-        most = max(shares[1:])
-        more = shares[0] > most
-        return more, told + (f", and {most:.2%} at most when shuffled" if more else f"; shuffled ones up to {most:.2%}")
+        more = shares[0] > max(shares[1:])
+        return more, (
+            f"The targets explain {shares[0]:.3%} of the variance of a feature or its square, in {len(rows)} samples, "
+            f"and {'at most' if more else 'up to'} {max(shares[1:]):.3%} when shuffled"
+        )

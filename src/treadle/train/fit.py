@@ -215,19 +215,7 @@ def fit(
     >>> run.predict(np.array([[2.0]])).round(3).tolist()
     [[7.0]]
     """
-    if not isinstance(sets, Sets):
-        raise TreadleError(
-            f"sets should be td.data.Sets(train, validation, test, name, origin), found {type(sets).__name__}"
-        )
-    require_valid(sets)
-    for name, number, least in (
-        ("batch_size", batch_size, 1),
-        ("epochs", epochs, 1),
-        ("threads", threads, 1),
-        ("seed", seed, 0),
-    ):
-        if number < least:
-            raise TreadleError(f"{name} must be at least {least}, found {number}")
+    require_settings(sets, batch_size=batch_size, epochs=epochs, threads=threads, seed=seed)
     if not isinstance(optimizer, Optimizer):
         raise TreadleError(f"optimizer should be an optimiser such as td.optim.SGD(lr=0.1), found {optimizer!r}")
     schedule = (schedule,) if isinstance(schedule, (Schedule, OnPlateau)) else tuple(schedule)
@@ -253,7 +241,7 @@ def fit(
     _require_batches(network, params, sets.train, batch_size, np.dtype(dtype))
     fitted = choose("scaling", SCALES, scale)().fit(sets.train.inputs)
     if parameters is not None:
-        _require_same_form(params, parameters)
+        require_same_form(params, parameters)
         params = parameters
     specification = dict(leaves(network.parameters(sets.train.shape)))
     trained = {path for path, parameter in specification.items() if parameter.trained}
@@ -321,7 +309,23 @@ def fit(
     return run
 
 
-def _require_same_form(made: Tree, given: Tree) -> None:
+def require_settings(sets: Any, **numbers: Any) -> None:
+    """Raise TreadleError unless sets are without errors, and numbers are whole and at least 1, seed at least 0."""
+    if not isinstance(sets, Sets):
+        raise TreadleError(
+            f"sets should be td.data.Sets(train, validation, test, name, origin), found {type(sets).__name__}"
+        )
+    require_valid(sets)
+    for name, number in numbers.items():
+        least = 0 if name == "seed" else 1
+        if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
+            raise TreadleError(f"{name} should be a whole number, found {number!r}")
+        if number < least:
+            raise TreadleError(f"{name} must be at least {least}, found {number}")
+
+
+def require_same_form(made: Tree, given: Tree) -> None:
+    """Raise ShapeError unless parameters have the paths, shapes and dtypes of those made for the network."""
     wanted, found = (
         {path: f"{np.shape(leaf)} {np.asarray(leaf).dtype}" for path, leaf in leaves(tree)} for tree in (made, given)
     )

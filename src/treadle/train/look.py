@@ -33,18 +33,21 @@ class Look:
     Args:
         step: number of the step, from 1.
         loss: mean over the steps since the look before, each before its update.
+        trained: how many samples these steps had.
         before, after: loss of the step's batch before and after its update.
         slope: change of that loss that the gradient foretells for the update, Σ g Δp.
-        updates: ‖Δp‖ / ‖p‖ of each parameter with two axes or more, by path.
+        updates: ‖Δp‖ / ‖p‖ of each parameter with two axes or more, by path, or by its first norm if that was larger.
         arriving: norm of the gradient that arrives at what such a parameter is used in, by path, in order.
         idle: of each ReLU, by the path of its layer: units that gave 0 for all samples, and all its units.
-        saturated: of each sigmoid and tanh: share of outputs where the slope is below a hundredth of the largest.
+        saturated: of each sigmoid and tanh but that of the network's output: share of outputs where the slope is below
+            a hundredth of the largest.
         distributions: whether all outputs of the network are probabilities that sum to 1.
         samples: how many samples the last four rest on.
     """
 
     step: int
     loss: float
+    trained: int
     before: float
     after: float
     slope: float
@@ -82,14 +85,15 @@ class Lookout:
         self.size = min(batch_size, samples, SAMPLES)
         self.count = min(SAMPLES // self.size, BATCHES, samples // self.size)
         self._looks = 0
+        self._norms = {path: float(np.linalg.norm(leaf)) for path, leaf in gradients.places.items()}
         self._before: Array | None = None
 
     def begin(self, state: State) -> None:
         """Keep the parameters before an update."""
         self._before = state.vector.copy()
 
-    def end(self, state: State, loss: float) -> Look:
-        """Look at the step whose update was just made; `loss` is the mean since the look before."""
+    def end(self, state: State, loss: float, trained: int) -> Look:
+        """Look at the step whose update was just made; `loss` is the mean over samples since the last."""
         assert self._before is not None
         change = state.vector - self._before
         self._before = None
@@ -97,7 +101,7 @@ class Lookout:
         updates, begin = {}, 0
         for path, g in self.gradients.tree.items():
             if g.ndim > 1:
-                length = float(np.linalg.norm(self.gradients.places[path]))
+                length = max(float(np.linalg.norm(self.gradients.places[path])), self._norms[path])
                 moved = float(np.linalg.norm(change[begin : begin + g.size]))
                 updates[path] = moved / length if length else math.inf if moved else 0.0
             begin += g.size
@@ -108,6 +112,7 @@ class Lookout:
         return Look(
             step=state.step,
             loss=loss,
+            trained=trained,
             before=state.loss,
             after=self._own_loss(),
             slope=slope,
@@ -120,10 +125,10 @@ class Lookout:
         )
 
     def _batches(self) -> list[Array]:
-        """Numbers of samples for this look, each batch spread over the set, which may lie by class."""
-        spread = np.linspace(0, self.samples, self.size * self.count, endpoint=False).astype(np.int64)
-        shifted = (spread + 7919 * self._looks) % self.samples
-        return [shifted[n :: self.count] for n in range(self.count)]
+        """Numbers of samples for this look, in batches."""
+        draws = np.random.default_rng(self._looks)  # of its own: not evenly spaced, for data may lie by class
+        found = draws.choice(self.samples, self.size * self.count, replace=False)
+        return [found[n :: self.count] for n in range(self.count)]
 
     def _own_loss(self) -> float:
         """Loss of the step's batch with the parameters as they are, and with the randomness of the step."""
@@ -147,16 +152,14 @@ class Lookout:
             seen.distributions = sums and seen.distributions
         else:
             seen.distributions = False
-        seen.outputs(recorded(loss))
+        seen.outputs(recorded(loss), outputs)
         weights = {id(leaf): path for path, leaf in leaves(tracked) if leaf.ndim > 1}
         first = [leaf for _, leaf in leaves(tracked)]
         found: list[tuple[int, str, float]] = []
 
         def arrives(value: Value, g: Any, _: dict[int, Any]) -> None:
-            for operand in value.inputs or ():
-                if id(operand) in weights:
-                    flat = g.ravel(order="K")
-                    found.append((value.depth, weights[id(operand)], float(np.dot(flat, flat))))
+            used = (weights[id(operand)] for operand in value.inputs or () if id(operand) in weights)
+            found.extend((value.depth, path, _square(g)) for path in used)
 
         gradients(loss, first, observe=arrives)
         for _, path, square in sorted(found):
@@ -172,18 +175,32 @@ class _Seen:
         self.flat: dict[str, tuple[int, int]] = {}
         self.distributions = True
 
-    def outputs(self, values: Iterable[Value]) -> None:
-        """Count units of ReLUs that were active, and outputs of sigmoids and tanhs where these are flat."""
+    def outputs(self, values: Iterable[Value], last: Value) -> None:
+        """Count units of ReLUs that were active, and outputs of sigmoids and tanhs where these are flat.
+
+        What computes the outputs of the network is left out, for these should come to their ends.
+        """
+        while last.primitive is not None and last.primitive.name == "reshape":
+            (last,) = last.inputs or ()
         active: dict[str, list[Array]] = {}
         for value in values:
+            if value is last or value.place == "loss":
+                continue
             name, y = value.primitive.name if value.primitive is not None else "", value.data
             if name == "relu" and y.ndim > 1:
                 units = y.max(axis=(0, *range(2, y.ndim))) > 0  # a unit of an image is a channel
                 active.setdefault(value.place, []).append(units)
-            elif name in _SLOPES and y.size and value.place != "loss":
+            elif name in _SLOPES and y.size:
                 flat, total = self.flat.get(value.place, (0, 0))
                 few = int(np.count_nonzero(_SLOPES[name](y) < FLAT))
                 self.flat[value.place] = flat + few, total + y.size
         for path, parts in active.items():
             together = np.concatenate(parts)
             self.active[path] = together | self.active.get(path, False)
+
+
+def _square(g: Any) -> float:
+    """Square of the norm, without the underflow of float32."""
+    flat = g.ravel(order="K")
+    found = float(np.dot(flat, flat))
+    return found if found > 1e-30 else float(np.sum(np.square(flat, dtype=np.float64)))

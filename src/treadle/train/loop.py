@@ -79,7 +79,7 @@ def train_epoch(
             gradients.accept()
             state.step += 1
         if diagnosis:
-            diagnosis.end(state)
+            diagnosis.end(state, len(indices))
         total += state.loss * len(indices)
         samples += len(indices)
         on_step(state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from treadle.errors import TreadleError, suggest
-from treadle.nn.init import stream
 
 Array = np.ndarray[Any, np.dtype[Any]]
+_STREAM = 0x50AF
+_BLOCK = 1 << 16  # parameters at a time, for points are many
 FLAT = 1e-9  # share of the first direction's variance below which a second one is rounding
 
 
@@ -111,7 +113,8 @@ def random_plane(center: Array, places: dict[str, tuple[int, tuple[int, ...]]], 
                 continue
             part = slice(begin, begin + int(np.prod(shape)))
             axes = (0,) if len(shape) == 2 else tuple(range(1, len(shape)))  # weights of a unit lie in a column
-            draw = stream(seed + number, path).standard_normal(shape)
+            key = [seed, _STREAM, number, zlib.crc32(path.encode())]  # apart from those of initial weights
+            draw = np.random.Generator(np.random.PCG64(np.random.SeedSequence(key))).standard_normal(shape)
             length = np.sqrt(np.sum(center[part].reshape(shape) ** 2, axis=axes, keepdims=True))
             directions[number, part] = (draw * length / np.sqrt(np.sum(draw**2, axis=axes, keepdims=True))).ravel()
     if not directions.any(axis=1).all():
@@ -128,12 +131,18 @@ def pca_plane(center: Array, points: Sequence[Array]) -> Plane:
 
     Source: Lorch, Visualizing deep network training trajectories with PCA, ICML workshop 2016.
     """
-    away = np.array([point - center for point in points])
-    variances, vectors = np.linalg.eigh(away @ away.T)  # as many as there are points, not as there are weights
+
+    def away(begin: int) -> Array:
+        part = slice(begin, begin + _BLOCK)
+        return np.array([point[part].astype(np.float64) - center[part] for point in points])
+
+    gram = sum((part @ part.T for part in map(away, range(0, center.size, _BLOCK))), np.zeros((len(points),) * 2))
+    variances, vectors = np.linalg.eigh(gram)  # as many as there are points, not as there are weights
     if not variances[-1] > 0 or (len(points) < 2 or variances[-2] < FLAT * variances[-1]):
         raise TreadleError(
             "the paths lie on one line, so that they have no second direction: choose random, or weights"
         )
-    directions = (vectors[:, [-1, -2]].T @ away) / np.sqrt(variances[[-1, -2]])[:, None]
+    weights = vectors[:, [-1, -2]].T / np.sqrt(variances[[-1, -2]])[:, None]
+    directions = np.concatenate([weights @ away(begin) for begin in range(0, center.size, _BLOCK)], axis=1)
     signs = np.sign(directions[np.arange(2), np.abs(directions).argmax(axis=1)])  # either is one: take a certain one
     return Plane(center, directions * signs[:, None], ("first principal component", "second"), (0.0, 0.0))

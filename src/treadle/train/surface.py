@@ -11,22 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from treadle import kernels
-from treadle.data import SCALES, Sets
-from treadle.errors import TrainingError, TreadleError
+from treadle.data import Sets
+from treadle.errors import TreadleError
 from treadle.losses import Loss
 from treadle.nn import Module
 from treadle.optim import Optimizer
-from treadle.tensor import Tensor
-from treadle.train.feed import Feed
-from treadle.train.fit import Interrupted, choose, fit, prepare
-from treadle.train.loop import EVALUATION_BATCH, State
+from treadle.train.fit import prepare, require_same_form, require_settings
+from treadle.train.paths import Losses, Walk, walk
 from treadle.train.plane import Plane, pca_plane, random_plane, weights_plane
-from treadle.train.step import flat
-from treadle.tree import Tree, leaves, map_with_path
+from treadle.tree import Tree
 
 Array = np.ndarray[Any, np.dtype[Any]]
-FAR = 10  # times the first loss, from which on a path has diverged
+FINEST = 257
 COARSEST = 5  # points of the first grid along an axis; each further one halves the distances
 MARGIN = 0.25  # of what the paths span, on each side
 
@@ -42,7 +38,7 @@ class Path:
         losses: true loss at each of these steps, (N,).
         projected: loss at the nearest point of the plane, (N,).
         explained: share of the squared distances from the end of the first path that lies in the plane.
-        diverged: whether it was stopped since its loss grew tenfold or was not finite any more.
+        diverged: whether it ends before a loss of more than ten times the first, or one that is not finite.
     """
 
     name: str
@@ -60,7 +56,7 @@ class Surface:
 
     Args:
         x, y: coordinates of the grid, (X,) and (Y,).
-        losses: (Y, X), ∞ or NaN where it is not finite.
+        losses: (Y, X), ∞ where it is not finite.
         axes: names of both directions.
         paths: of the optimisers.
         samples: of the training set, that every loss here is the mean over.
@@ -120,7 +116,7 @@ def loss_surface(
     sets: Sets,
     *,
     loss: Loss | str,
-    optimizers: Sequence[Optimizer] = (),
+    optimizers: Sequence[Optimizer] | Optimizer = (),
     directions: str | Sequence[str] = "random",
     steps: int = 500,
     points: int = 30,
@@ -172,38 +168,41 @@ def loss_surface(
     ((9, 9), 1.0)
     """
     levels = _levels(finest)
-    for name, number, least in (("steps", steps, 1), ("points", points, 2), ("samples", samples, 1)):
-        if number < least:
-            raise TreadleError(f"{name} must be at least {least}, found {number}")
-    if isinstance(directions, str) and directions not in ("random", "pca"):
-        raise TreadleError(f"directions should be random, pca, or two weights, found {directions!r}")
-    if not isinstance(directions, str) and len(directions) != 2:
-        raise TreadleError(f"a plane has two directions, found {len(directions)}: {', '.join(directions)}")
-    if directions == "pca" and not optimizers:
-        raise TreadleError("principal components are those of paths: give optimisers, or choose random directions")
-    if span is not None and not (len(span) == 4 and span[0] < span[1] and span[2] < span[3]):
-        raise TreadleError(f"span should be lowest x, highest x, lowest y and highest y, found {list(span)}")
-    network, loss, made = prepare(network, loss, sets, seed, dtype)
-    made = made if parameters is None else parameters
+    optimizers = [optimizers] if isinstance(optimizers, Optimizer) else list(optimizers)
+    _require(optimizers, directions, points, seconds, span)
+    require_settings(
+        sets, steps=steps, points=points, samples=samples, batch_size=batch_size, threads=threads, seed=seed
+    )
+    held = 3 + max((2 * optimizer.slots for optimizer in optimizers), default=0) + points * len(optimizers)
+    network, loss, made = prepare(network, loss, sets, seed, dtype, copies=held)
+    if parameters is not None:
+        require_same_form(made, parameters)
+        made = parameters
+    losses = Losses(network, loss, sets, samples, scale, np.dtype(dtype), made, threads)
     walks = [
-        _walk(
-            optimizer, steps, points, made,
+        walk(
+            optimizer, steps, points, made, losses,
             network=network, sets=sets, loss=loss, batch_size=batch_size, seed=seed, scale=scale, dtype=dtype,
             threads=threads,
         )
         for optimizer in optimizers
     ]  # fmt: skip
-    losses = _Losses(network, loss, sets, samples, scale, np.dtype(dtype), made, threads)
     if walks:
         losses.others = walks[0].others[-1]
     center = (walks[0].vectors[-1] if walks else losses.vector(made)).astype(np.float64)
     if directions == "pca":
+        at_once = [walk.name for walk in walks if walk.diverged and len(walk.steps) == 1]
+        if at_once:
+            raise TreadleError(
+                f"the path of {at_once[0]} diverged before a point of it was kept: lower its learning rate, or choose "
+                "random directions"
+            )
         plane = pca_plane(center, [vector for walk in walks for vector in walk.vectors])
     elif directions == "random":
         plane = random_plane(center, losses.places, seed)
     else:
         plane = weights_plane(center, losses.places, list(directions))
-    begun = time.perf_counter()
+    begun, losses.count = time.perf_counter(), 0
     paths = tuple(_path(walk, plane, center, losses) for walk in walks)
     left, right, bottom, top = map(float, span) if span is not None else _box(plane, paths)
     grid = np.full((levels[-1], levels[-1]), np.nan)
@@ -228,127 +227,47 @@ def loss_surface(
     return found
 
 
+def _require(
+    optimizers: Sequence[Any], directions: Any, points: Any, seconds: float, span: Sequence[float] | None
+) -> None:
+    for optimizer in optimizers:
+        if not isinstance(optimizer, Optimizer):
+            raise TreadleError(f"optimizers should be such as td.optim.SGD(0.1), found {optimizer!r}")
+    named = isinstance(directions, str)
+    if directions not in ("random", "pca") and (
+        named or not isinstance(directions, Sequence) or not all(isinstance(name, str) for name in directions)
+    ):
+        raise TreadleError(f"directions should be random, pca, or two weights, found {directions!r}")
+    if not named and len(directions) != 2:
+        raise TreadleError(f"a plane has two directions, found {len(directions)}: {', '.join(directions)}")
+    if directions == "pca" and not optimizers:
+        raise TreadleError("principal components are those of paths: give optimisers, or choose random directions")
+    if isinstance(points, int) and points < 2:
+        raise TreadleError(f"points must be at least 2, found {points}")
+    if not seconds >= 0:
+        raise TreadleError(f"seconds must be at least 0, found {seconds}")
+    if span is not None and not (
+        len(span) == 4 and all(map(math.isfinite, span)) and span[0] < span[1] and span[2] < span[3]
+    ):
+        raise TreadleError(f"span should be lowest x, highest x, lowest y and highest y, found {list(span)}")
+
+
 def _levels(finest: int) -> list[int]:
     """Points along an axis of each grid, whose points are all in the next one."""
     levels = [COARSEST]
-    while levels[-1] < finest:
+    while levels[-1] < FINEST:
         levels.append(2 * levels[-1] - 1)
-    if levels[-1] != finest:
-        raise TreadleError(f"finest should be {', '.join(map(str, _levels(129)))} or so on, found {finest}")
-    return levels
+    if finest not in levels:
+        raise TreadleError(f"finest should be one of {', '.join(map(str, levels))}, found {finest}")
+    return levels[: levels.index(finest) + 1]
 
 
-@dataclass(frozen=True)
-class _Walk:
-    """Steps of a path with the flat parameters there, and those that are not trained."""
-
-    name: str
-    steps: list[int]
-    vectors: list[Array]
-    others: list[dict[str, Array]]
-    diverged: bool
-
-
-class _Enough(Exception):  # noqa: N818
-    """The way out of training after the last step."""
-
-
-def _walk(optimizer: Optimizer, steps: int, points: int, made: Tree, **settings: Any) -> _Walk:
-    kept = {round(step) for step in np.linspace(0, steps, points)}
-    specification = dict(leaves(settings["network"].parameters(settings["sets"].train.shape)))
-    trained = {path for path, parameter in specification.items() if parameter.trained}
-
-    def others(tree: Tree) -> dict[str, Array]:
-        return {path: leaf.copy() for path, leaf in leaves(tree) if path not in trained}
-
-    walk = _Walk(repr(optimizer), [0], [flat(made, trained)[0]], [others(made)], False)
-    first: list[float] = []
-
-    def on_step(state: State, _: int) -> None:
-        first.append(state.loss) if not first else None
-        if state.loss > FAR * abs(first[0]):
-            raise TrainingError("the loss has grown tenfold")
-        if state.step in kept:
-            walk.steps.append(state.step)
-            walk.vectors.append(state.vector.copy())
-            walk.others.append(others(state.params))
-        if state.step == steps:
-            raise _Enough
-
-    try:
-        fit(optimizer=optimizer, epochs=steps, parameters=made, on_step=on_step, diagnose=False, **settings)
-    except _Enough:
-        pass
-    except TrainingError:
-        return _Walk(walk.name, walk.steps, walk.vectors, walk.others, True)
-    except Interrupted:
-        raise KeyboardInterrupt from None
-    return walk
-
-
-class _Losses:
-    """The loss at flat parameters, over some samples of the training set."""
-
-    def __init__(
-        self,
-        network: Module,
-        loss: Loss,
-        sets: Sets,
-        samples: int,
-        scale: str,
-        dtype: np.dtype[Any],
-        made: Tree,
-        threads: int,
-    ) -> None:
-        train = sets.train
-        self.network, self.loss, self.threads = network, loss, threads
-        self.samples = min(samples, len(train))
-        indices = np.linspace(0, len(train), self.samples, endpoint=False).astype(np.int64)
-        feed = Feed(train, choose("scaling", SCALES, scale)().fit(train.inputs), loss, dtype)
-        self.targets = feed.targets[indices]
-        make = kernels.batch_array if len(train.shape) == 3 else kernels.aligned_empty
-        self.batches = []
-        for begin in range(0, self.samples, EVALUATION_BATCH):
-            part = indices[begin : begin + EVALUATION_BATCH]
-            self.batches.append(make((len(part), *train.shape), dtype))
-            feed.take(part, self.batches[-1], self.targets[begin : begin + EVALUATION_BATCH])
-        specification = dict(leaves(network.parameters(train.shape)))
-        self._trained = {path for path, parameter in specification.items() if parameter.trained}
-        self._vector, self._tree = flat(made, self._trained)
-        self.others = {path: leaf.copy() for path, leaf in leaves(made) if path not in self._trained}
-        self.places, begin = {}, 0
-        for path, leaf in leaves(made):
-            if path in self._trained:
-                self.places[path] = (begin, leaf.shape)
-                begin += leaf.size
-        self.count = 0
-
-    def vector(self, tree: Tree) -> Array:
-        """Return the trained parameters of a tree, flat."""
-        return flat(tree, self._trained)[0]
-
-    def at(self, vector: Array, others: dict[str, Array] | None = None) -> float:
-        """Return the loss at flat parameters; what is not trained is as at the center unless it is given."""
-        np.copyto(self._vector, vector, casting="same_kind")
-        others = self.others if others is None else others
-        params = map_with_path(lambda path, leaf: others.get(path, leaf), self._tree)
-        self.count += 1
-        with (
-            kernels.use(kernels.fastest()),
-            kernels.with_threads(self.threads),
-            np.errstate(all="ignore"),
-        ):
-            outputs = np.concatenate([self.network(params, batch).numpy() for batch in self.batches])
-            value = self.loss(Tensor(outputs), self.targets).item()
-        return math.inf if math.isnan(value) else value
-
-
-def _path(walk: _Walk, plane: Plane, end: Array, losses: _Losses) -> Path:
-    vectors = [vector.astype(np.float64) for vector in walk.vectors]
-    points, explained = plane.project(vectors, end)
-    true = [losses.at(vector, others) for vector, others in zip(walk.vectors, walk.others, strict=True)]
+def _path(walk: Walk, plane: Plane, end: Array, losses: Losses) -> Path:
+    points, explained = plane.project(walk.vectors, end)
     projected = [losses.at(plane.point(a, b)) for a, b in points]
-    return Path(walk.name, np.array(walk.steps), points, np.array(true), np.array(projected), explained, walk.diverged)
+    return Path(
+        walk.name, np.array(walk.steps), points, np.array(walk.losses), np.array(projected), explained, walk.diverged
+    )
 
 
 def _box(plane: Plane, paths: tuple[Path, ...]) -> list[float]:
