@@ -231,7 +231,7 @@ def test_matrix_products_with_zeros_and_without(m, k, u, share, dtype):
         close(cpu.matmul(a, b), a.astype(np.float64) @ b, dtype, k)
         close(cpu.matmul(a.T, g), a.T.astype(np.float64) @ g, dtype, m)
         close(cpu.matmul(b.T, a.T), b.T.astype(np.float64) @ a.T, dtype, k)
-    np.testing.assert_array_equal(cpu.matmul(b[0], b.T), b[0] @ b.T)
+        np.testing.assert_array_equal(cpu.matmul(b[0], b.T), b[0] @ b.T)
 
 
 def test_matrix_product_of_a_matrix_of_zeros_with_nan_among_its_numbers():
