@@ -382,6 +382,10 @@ def test_every_choice_works(cli, digits, zeros_and_ones, setting, name):
         changes.pop("loss.kind", None)
     if setting == "training.metrics":
         value = [name]
+    if setting == "data.augment":
+        value = [
+            name + {"shift": " 2", "rotate": " 10", "flip": " vertical=true", "noise": " 0.1", "erase": " 5"}[name]
+        ]
     if setting == "optimizer.schedule":
         needs = {
             "step": " 1",

@@ -54,6 +54,7 @@ def lr(
         steps=steps,
         seed=chosen.training.seed,
         scale=chosen.data.scale,
+        augmentations=chosen.build_augmentations(),
         threads=chosen.resources.threads,
         on_trial=tell,
     )

@@ -83,6 +83,7 @@ def surface(
         batch_size=chosen.data.batch_size,
         seed=chosen.training.seed,
         scale=chosen.data.scale,
+        augmentations=chosen.build_augmentations(),
         threads=chosen.resources.threads,
         on_level=tell,
     )

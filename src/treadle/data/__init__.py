@@ -1,6 +1,7 @@
 """Data: reading, checking, scaling, shuffling and batching; knows NumPy only."""
 
 from treadle.data.assemble import from_arrays, from_table, load_table
+from treadle.data.augment import AUGMENTATIONS, Augmentation, Erase, Flip, Noise, Rotate, Shift, augment
 from treadle.data.batches import Batch, batches
 from treadle.data.dataset import Dataset, Sets
 from treadle.data.examine import examine
@@ -29,30 +30,38 @@ from treadle.data.table import MISSING, Encoding, Feature, Table
 from treadle.data.validity import Finding, check, require_valid
 
 __all__ = [
+    "AUGMENTATIONS",
     "MISSING",
     "SCALES",
     "SOURCES",
     "SPLITS",
+    "Augmentation",
     "Batch",
     "Channel",
     "Dataset",
     "Encoding",
+    "Erase",
     "Feature",
     "Finding",
     "FittedScale",
+    "Flip",
     "GroupedSplit",
     "MeanRange",
     "MinMax",
     "NoScale",
+    "Noise",
     "Order",
     "OrderState",
     "RandomSplit",
     "Robust",
+    "Rotate",
     "Scale",
     "Sets",
+    "Shift",
     "Standard",
     "StratifiedSplit",
     "Table",
+    "augment",
     "batches",
     "check",
     "decode_image",

@@ -20,7 +20,7 @@ from tomlkit.container import OutOfOrderTableProxy
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Table
 
-from treadle.data import Sets, load
+from treadle.data import Augmentation, Sets, load
 from treadle.errors import MemoryLimitError, RecipeError, ShapeError, suggest
 from treadle.losses import Loss
 from treadle.nn import MODELS, Module, Sequential, require_memory
@@ -34,6 +34,7 @@ from treadle.recipe.stages import (
     ResourcesStage,
     SavingStage,
     TrainingStage,
+    parse_augmentation,
     parse_layer,
     parse_split,
 )
@@ -164,6 +165,10 @@ class Recipe(BaseModel):
         split = None if stage.split is None else parse_split(stage.split)
         classes = True if self.build_loss().compares == "classes" else None
         return load(stage.source, **settings, split=split, classes=classes)
+
+    def build_augmentations(self) -> list[Augmentation]:
+        """Make the augmentations."""
+        return [parse_augmentation(text) for text in self.data.augment or ()]
 
     def build_loss(self) -> Loss:
         """Make the loss."""

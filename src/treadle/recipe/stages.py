@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from treadle.data import MISSING, SCALES, SOURCES, SPLITS, RandomSplit
+from treadle.data import AUGMENTATIONS, MISSING, SCALES, SOURCES, SPLITS, Augmentation, RandomSplit
 from treadle.errors import suggest
 from treadle.losses import LOSSES
 from treadle.metrics import METRICS
@@ -31,7 +31,7 @@ from treadle.optim import OPTIMIZERS, SCHEDULES, OnPlateau, Optimizer, Plan, Sch
 
 # stage → the setting that chooses → name → what is chosen; a dict per setting, so that a choice is named once
 CHOICES: dict[str, dict[str, Mapping[str, Any]]] = {
-    "data": {"source": SOURCES, "scale": SCALES, "split": SPLITS},
+    "data": {"source": SOURCES, "scale": SCALES, "split": SPLITS, "augment": AUGMENTATIONS},
     "network": {"preset": MODELS, "layers": LAYERS},
     "loss": {"kind": LOSSES},
     "optimizer": {"kind": OPTIMIZERS, "schedule": SCHEDULES},
@@ -91,6 +91,11 @@ def _only_zero(prefetch: int) -> int:
     return prefetch
 
 
+def _augmentation(text: str) -> str:
+    parse_augmentation(text)
+    return text
+
+
 def _split(text: str) -> str:
     parse_split(text)
     return text
@@ -115,6 +120,8 @@ class DataStage(Stage):
     scale: _names("data", "scale") = "minmax"  # type: ignore[valid-type]
     batch_size: int = Field(default=100, ge=1)
     shuffle: bool = True
+    drop_last: bool = False
+    augment: list[Annotated[str, AfterValidator(_augmentation)]] | None = Field(default=None, min_length=1)
     prefetch: Annotated[int, AfterValidator(_only_zero)] = 0
 
 
@@ -214,6 +221,15 @@ def parse_split(text: str) -> RandomSplit:
     StratifiedSplit(validation=0.15, test=0.2, seed=1)
     """
     return _parse("split", SPLITS, text)  # type: ignore[no-any-return]
+
+
+def parse_augmentation(text: str) -> Augmentation:
+    """Make an augmentation from its text in a recipe, as `parse_layer` does a layer.
+
+    >>> parse_augmentation("shift 2")
+    Shift(pixels=2)
+    """
+    return _parse("augmentation", AUGMENTATIONS, text)  # type: ignore[no-any-return]
 
 
 def parse_optimizer(text: str) -> Optimizer:

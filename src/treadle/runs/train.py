@@ -51,6 +51,8 @@ def train(
             seed=recipe.training.seed,
             scale=recipe.data.scale,
             shuffle=recipe.data.shuffle,
+            drop_last=recipe.data.drop_last,
+            augmentations=recipe.build_augmentations(),
             metrics=recipe.training.metrics,
             threads=recipe.resources.threads,
             on_step=on_step,

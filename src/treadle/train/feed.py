@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from treadle import kernels
-from treadle.data import Dataset
+from treadle.data import Augmentation, Dataset, augment
+from treadle.errors import DataError
 from treadle.losses import Loss
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -21,10 +23,26 @@ class Feed:
         scale: fitted.
         loss: says what targets are.
         dtype: of the inputs, and of targets that are numbers.
+        augmentations: random changes of images; `epoch` and the seed decide what is drawn.
+        seed: of these.
     """
 
-    def __init__(self, data: Dataset, scale: Any, loss: Loss, dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self,
+        data: Dataset,
+        scale: Any,
+        loss: Loss,
+        dtype: np.dtype[Any],
+        augmentations: Sequence[Augmentation] = (),
+        seed: int = 0,
+    ) -> None:
         self.inputs, self.scale, self.dtype = data.inputs, scale, dtype
+        self.augmentations, self.seed, self.epoch = tuple(augmentations), seed, 0
+        if self.augmentations:
+            if data.inputs.ndim != 4:
+                raise DataError(f"augmentation changes images (C, H, W), and samples have shape {data.shape}")
+            black = scale.apply(np.zeros((1, *data.shape), data.inputs.dtype), dtype)
+            self._fill = black[0, :, :1, :1]
         self.targets = loss.targets(data.targets, dtype)
         # small integers under one scale are exact in float32, so that scaling them one by one gives the same bits
         small = data.inputs.dtype.kind in "ui" and data.inputs.dtype.itemsize <= 2
@@ -37,4 +55,7 @@ class Feed:
             kernels.active().take_scaled(self.inputs, indices, offset, factor, inputs)
         else:
             np.copyto(inputs, self.scale.apply(self.inputs[indices], self.dtype))
+        if self.augmentations:
+            changed = augment(inputs, self.augmentations, indices, self._fill, seed=self.seed, epoch=self.epoch)
+            np.copyto(inputs, changed)
         np.take(self.targets, indices, axis=0, out=targets)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from treadle import kernels
-from treadle.data import SCALES, Dataset, Order, Sets, require_valid
+from treadle.data import SCALES, Augmentation, Dataset, Order, Sets, require_valid
 from treadle.errors import LossError, ShapeError, TreadleError, suggest
 from treadle.losses import LOSSES, Loss
 from treadle.metrics import METRICS, Metric
@@ -169,6 +169,8 @@ def fit(
     seed: int = 0,
     scale: str = "minmax",
     shuffle: bool = True,
+    drop_last: bool = False,
+    augmentations: Sequence[Augmentation] = (),
     metrics: Sequence[str] | None = None,
     dtype: DTypeLike = np.float32,
     threads: int = 1,
@@ -186,11 +188,13 @@ def fit(
         loss: a loss, or its name.
         optimizer: the update rule.
         schedule: of the learning rate: one, or several that follow one another.
-        batch_size: samples in a step; the last batch of an epoch may be smaller.
+        batch_size: samples in a step; the last batch of an epoch may be smaller, unless `drop_last`.
         epochs: passes over the training set.
         seed: of the initial parameters and of the order of samples.
         scale: name of the scaling, fitted on the training set alone; minmax, to 0..1, unless told otherwise.
         shuffle: a new order of the samples in each epoch; otherwise the order of the data.
+        drop_last: leave out the last batch of an epoch where it is smaller than the others.
+        augmentations: random changes of training images, one after the other, other ones in each epoch.
         metrics: names; accuracy for classes and squared_error for numbers where none are given.
         dtype: float32 or float64.
         threads: of the compiled kernels, which give the same bits on any number; BLAS always has one.
@@ -222,7 +226,13 @@ def fit(
     for part in schedule:
         if not isinstance(part, (Schedule, OnPlateau)):
             raise TreadleError(f"a schedule should be one such as td.optim.Cosine(length=10), found {part!r}")
-    plan = Plan(schedule, -(-len(sets.train) // batch_size))
+    used = len(sets.train) - (len(sets.train) % batch_size if drop_last else 0)
+    if not used:
+        raise TreadleError(
+            f"drop_last leaves no batch: {len(sets.train)} samples are fewer than batch_size {batch_size}"
+        )
+    steps = -(-used // batch_size)
+    plan = Plan(schedule, steps)
     if schedule and not hasattr(optimizer, "lr"):
         raise TreadleError(f"a schedule changes the setting lr of an optimiser, and {optimizer!r} has none")
     if isinstance(metrics, str):
@@ -238,7 +248,7 @@ def fit(
         copies=3 + 2 * optimizer.slots,  # the update is pure: new beside old
     )
     _require_metrics(chosen, loss, sets.train.classes)
-    _require_batches(network, params, sets.train, batch_size, np.dtype(dtype))
+    _require_batches(network, params, sets.train[:used], batch_size, np.dtype(dtype))
     fitted = choose("scaling", SCALES, scale)().fit(sets.train.inputs)
     if parameters is not None:
         require_same_form(params, parameters)
@@ -247,7 +257,8 @@ def fit(
     trained = {path for path, parameter in specification.items() if parameter.trained}
     vector, params = flat(params, trained)
     state = State(params, vector, optimizer.init(vector))
-    gradients = Gradients(network, loss, params, trained, Feed(sets.train, fitted, loss, np.dtype(dtype)))
+    feed = Feed(sets.train, fitted, loss, np.dtype(dtype), augmentations, seed)
+    gradients = Gradients(network, loss, params, trained, feed)
     run = Run(
         network=network,
         parameters=params,
@@ -264,7 +275,6 @@ def fit(
         sets=sets,
     )
     order = Order(len(sets.train), seed, shuffle)
-    steps = -(-len(sets.train) // batch_size)
     diagnosis = None
     if diagnose:
         outputs = loss.outputs(len(sets.train.classes) if sets.train.classes is not None else None)
@@ -285,9 +295,9 @@ def fit(
         # overflow shows as a loss that is not finite, which stops the run and says where
         with whole.installed(), kernels.use(run.kernels), kernels.with_threads(threads), np.errstate(all="ignore"):
             for epoch in range(epochs):
-                state.epoch = epoch
+                state.epoch = feed.epoch = epoch
                 begun = time.perf_counter()
-                indices = order.indices(epoch)
+                indices = order.indices(epoch)[:used]
                 parts = (indices[i : i + batch_size] for i in range(0, len(indices), batch_size))
                 losses = [past["validation_loss"] for past in run.history]
                 factor = partial(plan.factor, losses=losses) if schedule else None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from treadle.data import Sets
+from treadle.data import Augmentation, Sets
 from treadle.errors import TrainingError, TreadleError
 from treadle.losses import Loss
 from treadle.nn import Module
@@ -95,6 +95,7 @@ def lr_range(
     steps: int = 400,
     seed: int = 0,
     scale: str = "minmax",
+    augmentations: Sequence[Augmentation] = (),
     dtype: DTypeLike = np.float32,
     threads: int = 1,
     parameters: Tree | None = None,
@@ -108,7 +109,7 @@ def lr_range(
     times the first. The more steps, the nearer the proposal comes to the best rate of a long training, which is lower.
 
     Args:
-        network, sets, loss, batch_size, seed, scale, dtype, threads, parameters: as in `fit`.
+        network, sets, loss, batch_size, seed, scale, augmentations, dtype, threads, parameters: as in `fit`.
         optimizer: the update rule, whose own rate is not used.
         low, high: the smallest and the largest rate.
         per_decade: rates for a factor of ten.
@@ -150,6 +151,7 @@ def lr_range(
                 epochs=steps,  # at least as many steps
                 seed=seed,
                 scale=scale,
+                augmentations=augmentations,
                 dtype=dtype,
                 threads=threads,
                 parameters=parameters,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from treadle.data import Sets
+from treadle.data import Augmentation, Sets
 from treadle.errors import TreadleError
 from treadle.losses import Loss
 from treadle.nn import Module
@@ -127,6 +127,7 @@ def loss_surface(
     batch_size: int = 100,
     seed: int = 0,
     scale: str = "minmax",
+    augmentations: Sequence[Augmentation] = (),
     dtype: DTypeLike = np.float32,
     threads: int = 1,
     parameters: Tree | None = None,
@@ -140,7 +141,7 @@ def loss_surface(
     without dropout, with the running means of the center, or of the step on a path.
 
     Args:
-        network, sets, loss, batch_size, seed, scale, dtype, threads, parameters: as in `fit`.
+        network, sets, loss, batch_size, seed, scale, augmentations, dtype, threads, parameters: as in `fit`.
         optimizers: whose paths are wanted; the first leads to the center of the plane.
         directions: "random": two, each filter as long as that of the center, drawn by the seed; "pca": the principal
             components of the paths; or two weights, such as ("linear1.weight[5,0]", "linear1.weight[9,0]").
@@ -183,7 +184,7 @@ def loss_surface(
         walk(
             optimizer, steps, points, made, losses,
             network=network, sets=sets, loss=loss, batch_size=batch_size, seed=seed, scale=scale, dtype=dtype,
-            threads=threads,
+            threads=threads, augmentations=augmentations,
         )
         for optimizer in optimizers
     ]  # fmt: skip
