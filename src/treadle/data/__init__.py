@@ -20,6 +20,7 @@ from treadle.data.scale import (
     Standard,
     scale_from_dict,
 )
+from treadle.data.sources.arrays import load_npz
 from treadle.data.sources.delimited import read_delimited
 from treadle.data.sources.idx import load_idx_folder, read_idx
 from treadle.data.sources.image_folder import load_image_folder
@@ -73,6 +74,7 @@ __all__ = [
     "load_image_folder",
     "load_mnist",
     "load_mnist_json",
+    "load_npz",
     "load_table",
     "read_delimited",
     "read_idx",

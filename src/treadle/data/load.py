@@ -7,6 +7,7 @@ from typing import Any
 
 from treadle.data.assemble import load_table
 from treadle.data.dataset import Sets
+from treadle.data.sources.arrays import load_npz
 from treadle.data.sources.idx import load_idx_folder
 from treadle.data.sources.image_folder import load_image_folder
 from treadle.data.sources.mnist import load_mnist
@@ -25,6 +26,7 @@ FORMATS: list[tuple[str, Callable[[Path], bool], Callable[..., Sets]]] = [
     ("a folder with IDX files", lambda path: path.is_dir() and _has_idx(path), load_idx_folder),
     ("a folder of images by class", Path.is_dir, load_image_folder),
     ("a .json.gz file", lambda path: path.name.endswith(".json.gz"), load_mnist_json),
+    ("an .npz file", lambda path: path.name.lower().endswith(".npz"), load_npz),
     (
         "a .csv or .tsv file",
         lambda path: path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv")),

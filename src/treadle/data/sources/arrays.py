@@ -1,0 +1,157 @@
+"""Arrays of NumPy: NPZ archives, read without unpickling anything, in memory that the header promises."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from treadle.data.assemble import from_arrays
+from treadle.data.dataset import Dataset, Sets
+from treadle.data.split import RandomSplit
+from treadle.errors import DataError
+
+_SETS = {"train": ("_train",), "validation": ("_validation", "_val", "_valid"), "test": ("_test",)}
+_INPUTS, _TARGETS = ("x", "inputs", "images"), ("y", "targets", "labels")
+
+
+def load_npz(
+    path: str | Path, *, classes: bool | None = None, split: RandomSplit | None = None, limit_bytes: int = 2**34
+) -> Sets:
+    """Read an NPZ archive with arrays x and y, or x_train, y_train, x_validation, y_validation, x_test and y_test.
+
+    Instead of x and y they may be called inputs and targets, or images and labels; x_val is x_validation. Images
+    (N, H, W) become (N, 1, H, W), and (N, H, W, C) with 1 or 3 channels (N, C, H, W). Targets may have shape (N, 1).
+
+    Args:
+        path: of the archive, as `numpy.savez` writes it.
+        classes: whether targets are classes; where nothing is said, words and whole numbers are.
+        split: of arrays x and y, as in `from_arrays`; archives with sets take none.
+        limit_bytes: of all arrays together.
+
+    Raises:
+        DataError: names the array; a missing one, objects, which are never unpickled, another size than the header
+            says, names that are given twice or lead elsewhere, damage, more bytes than the limit.
+
+    >>> load_npz("missing.npz")
+    Traceback (most recent call last):
+    treadle.errors.DataError: missing.npz: no such file
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: {'expected a file' if path.exists() else 'no such file'}")
+    arrays = _read(path, limit_bytes)
+    if any(f"{name}_train" in arrays for name in (*_INPUTS, *_TARGETS)):
+        if split is not None:
+            raise DataError(f"{path}: has its own sets: leave out split")
+        pairs = {part: _pair(path, arrays, endings) for part, endings in _SETS.items()}
+        labels, names = _labels(path, [y for _, y in pairs.values()], classes)
+        train, validation, test = (
+            Dataset(_images(x), y, names, part) for (part, (x, _)), y in zip(pairs.items(), labels, strict=True)
+        )
+        return Sets(train, validation, test, path.stem, f"arrays in {path}")
+    x, y = _pair(path, arrays, ("",))
+    (targets,), names = _labels(path, [y], classes)
+    return from_arrays(_images(x), targets, classes=names, split=split, name=path.stem, origin=f"arrays in {path}")
+
+
+def _read(path: Path, limit_bytes: int) -> dict[str, NDArray[Any]]:
+    """Read all arrays, each after a look at its header."""
+    import zipfile
+
+    found: dict[str, NDArray[Any]] = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                name = member.filename.removesuffix(".npy")
+                where = f"{path}: {member.filename!r}"
+                if not member.filename.endswith(".npy") or "/" in name or "\\" in name or name.startswith("."):
+                    raise DataError(f"{where}: expected arrays named such as x.npy")
+                if name in found:
+                    raise DataError(f"{where}: comes twice")
+                if member.file_size > limit_bytes:
+                    raise DataError(f"{where}: has {member.file_size} bytes, more than the limit of {limit_bytes}")
+                limit_bytes -= member.file_size
+                with archive.open(member) as file:
+                    found[name] = _array(where, file, member.file_size)
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{path}: damaged: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return found
+
+
+def _array(where: str, file: Any, size: int) -> NDArray[Any]:
+    import zipfile
+    import zlib
+
+    try:
+        version = np.lib.format.read_magic(file)
+        if version not in ((1, 0), (2, 0)):
+            raise DataError(f"{where}: version {version} of the format is not read")
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(file)
+    except DataError:
+        raise
+    except Exception as error:  # NumPy reads a header as Python text, which fails in many ways
+        raise DataError(f"{where}: no array of NumPy: {error}") from error
+    if dtype.hasobject:
+        raise DataError(f"{where}: holds Python objects, which are never unpickled: save it with numbers or text")
+    needed = math.prod(shape) * dtype.itemsize
+    if file.tell() + needed != size:
+        raise DataError(f"{where}: its header promises {needed} bytes for shape {shape}, found {size - file.tell()}")
+    try:
+        content = file.read(needed)
+    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{where}: damaged: {error}") from error
+    if len(content) != needed:
+        raise DataError(f"{where}: truncated: expected {needed} bytes, found {len(content)}")
+    flat = np.frombuffer(content, dtype)
+    return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
+
+
+def _pair(path: Path, arrays: dict[str, NDArray[Any]], endings: tuple[str, ...]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Inputs and targets of one set."""
+    pair = []
+    for names in (_INPUTS, _TARGETS):
+        known = [arrays[name + ending] for name in names for ending in endings if name + ending in arrays]
+        if len(known) != 1:
+            wanted = " or ".join(name + ending for name in names for ending in endings[:1])
+            raise DataError(
+                f"{path}: expected one array {wanted}, found {len(known)}; there are {', '.join(arrays) or 'no arrays'}"
+            )
+        pair.append(known[0])
+    x, y = pair
+    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    if x.ndim < 2 or y.shape != (len(x),):
+        raise DataError(f"{path}: inputs should be (N, …) and targets (N,), found {x.shape} and {y.shape}")
+    return x, y
+
+
+def _images(x: NDArray[Any]) -> NDArray[Any]:
+    if x.ndim == 3:
+        return x[:, None]
+    if x.ndim == 4 and x.shape[3] in (1, 3) and x.shape[1] not in (1, 3):
+        return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+    return x
+
+
+def _labels(
+    path: Path, targets: list[NDArray[Any]], classes: bool | None
+) -> tuple[list[NDArray[Any]], tuple[str, ...] | None]:
+    """Labels of each set with the names of the classes, or numbers and None."""
+    kind = targets[0].dtype.kind
+    if kind not in "biufU":
+        raise DataError(f"{path}: targets should be numbers or text, found {targets[0].dtype}")
+    if not (kind in "biuU" if classes is None else classes):
+        if kind == "U":
+            raise DataError(f"{path}: targets are words, and numbers were asked for")
+        return [y.astype(np.float64) for y in targets], None
+    every = np.concatenate(targets)
+    if kind == "f" and not (every == np.round(every)).all():
+        odd = every[int(np.argmax(every != np.round(every)))]
+        raise DataError(f"{path}: targets are classes, which are words or whole numbers, and one is {odd:g}")
+    values = np.unique(every)
+    names = tuple(str(value) if kind == "U" else str(int(value)) for value in values)
+    return [np.searchsorted(values, y).astype(np.int64) for y in targets], names
