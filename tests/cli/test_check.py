@@ -28,11 +28,25 @@ def test_findings_as_a_table_and_as_json(cli, tmp_path):
 def test_clean_data_ends_with_0(cli, recipe):
     code, out, _ = cli("check", "wine")
     assert (code, out.splitlines()[-1]) == (0, "nothing found")
+    assert "alcohol" in out
     code, out, _ = cli("check", "digits")
     assert code == 0
     assert "note" in out
     code, _, err = cli("check", recipe)
     assert (code, err) == (1, "")  # few digits of each class
+
+
+def test_a_sheet_is_shown_and_drawn(cli, tmp_path):
+    picture = tmp_path / "sheet.svg"
+    code, out, err = cli("check", "digits", "--svg", picture)
+    assert (code, err) == (0, "")
+    assert "distribution" in out
+    assert out.count(", target ") == 3
+    assert out.splitlines()[-1] == f"drawn in {picture}"
+    assert picture.read_text(encoding="utf-8").startswith("<?xml")
+    code, out, err = cli("check", "digits", "--svg", tmp_path / "none" / "a.svg")
+    assert (code, out) == (2, "")
+    assert "there is no folder" in err
 
 
 def test_what_cannot_be_read_ends_with_2(cli, tmp_path):

@@ -10,32 +10,43 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
-from treadle.cli.options import Changes, Json, read_recipe
-from treadle.data import Finding, Sets, examine
+from treadle.cli.options import Changes, Json, read_recipe, require_folder, write_text
+from treadle.data import Finding, Sets, examine, sheet
 from treadle.runs import to_json
 
+Drawing = Annotated[
+    Path | None,
+    Parameter(name="--svg", help="Also draw samples, and the distribution of each feature, into this file."),
+]
 Source = Annotated[str | None, Parameter(help="Name or path of data, or a recipe in TOML; mnist without it.")]
 
 
-def check(source: Source = None, /, *, changes: Changes = None, json: Json = False) -> int:
+def check(source: Source = None, /, *, changes: Changes = None, json: Json = False, svg: Drawing = None) -> int:
     """Look for what is wrong or odd about data: samples, features, labels, and the sets as a whole.
 
-    Prints the sets and a table of findings with what to do about each. Settings of the data are given as in a recipe,
+    Prints the sets, how the values of each feature lie, some samples to look at, and a table of findings with what to
+    do about each. Settings of the data are given as in a recipe,
     such as --set data.target=price. Exits with 0 where nothing but notes was found, 1 where something was, and 2 where
     the data cannot be read.
     """
+    require_folder(svg)
     if source is None or source.endswith(".toml"):
         recipe = read_recipe(None if source is None else Path(source), changes)
     else:
         recipe = read_recipe(None, [f"data.source={to_json(source)}", *(changes or [])])
     sets = recipe.load_data()
     found = examine(sets)
+    if svg is not None:
+        from treadle.figures import draw_sheet
+
+        write_text(svg, draw_sheet(sets))
     if json:
         print(to_json({"name": sets.name, "samples": _samples(sets), "findings": [asdict(one) for one in found]}))
     else:
-        print(sets)
-        print()
+        print(f"{sets}\n\n{sheet(sets)}\n")
         _print(found)
+        if svg is not None:
+            print(f"drawn in {svg}")
     return int(any(one.severity != "note" for one in found))
 
 

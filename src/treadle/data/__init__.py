@@ -20,6 +20,7 @@ from treadle.data.scale import (
     Standard,
     scale_from_dict,
 )
+from treadle.data.sheet import chosen_samples, feature_names, sheet
 from treadle.data.sources.arrays import load_npz
 from treadle.data.sources.delimited import read_delimited
 from treadle.data.sources.idx import load_idx_folder, read_idx
@@ -65,8 +66,10 @@ __all__ = [
     "augment",
     "batches",
     "check",
+    "chosen_samples",
     "decode_image",
     "examine",
+    "feature_names",
     "from_arrays",
     "from_table",
     "load",
@@ -81,4 +84,5 @@ __all__ = [
     "read_image",
     "require_valid",
     "scale_from_dict",
+    "sheet",
 ]

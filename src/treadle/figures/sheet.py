@@ -1,0 +1,77 @@
+"""A sheet of samples with their targets, and the distribution of each feature."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from treadle.data import Sets, chosen_samples, feature_names
+from treadle.figures.canvas import BLUE, GREY, drawn
+
+COLUMNS, IMAGES, FEATURES = 8, 32, 31  # beside which the target has a place
+LONGEST = 16  # characters of a name
+
+
+def draw_sheet(sets: Sets) -> str:
+    """Draw images of each class in turn with their targets; or the distribution of each feature, one colour a class.
+
+    The title has the name, the number of samples, the shape of one and the type of its values.
+
+    Raises:
+        TreadleError: matplotlib is not installed.
+    """
+    images = sets.train.inputs.ndim == 4
+    count = min(IMAGES, len(sets.train)) if images else min(FEATURES, sets.train.inputs.shape[-1]) + 1
+    rows = -(-count // COLUMNS)
+    return drawn(lambda figure: _draw(figure, sets, rows, images), 10, 0.9 + rows * (1.4 if images else 1.7))
+
+
+def _draw(figure: Any, sets: Sets, rows: int, images: bool) -> None:
+    train = sets.train
+    shape = "×".join(map(str, train.shape))
+    figure.suptitle(f"{sets.name}: {len(train):,} training samples of {shape}, {train.inputs.dtype}", fontsize=11)
+    places = np.atleast_1d(figure.subplots(rows, COLUMNS, squeeze=False)).ravel()
+    used = _images(places, sets) if images else _features(places, sets)
+    for axes in places[used:]:
+        axes.axis("off")
+
+
+def _images(places: Any, sets: Sets) -> int:
+    train = sets.train
+    rows = chosen_samples(train, min(IMAGES, len(train)))
+    low, high = float(train.inputs[rows].min()), float(train.inputs[rows].max())
+    for axes, row in zip(places, rows, strict=False):
+        image = np.moveaxis(train.inputs[row].astype(np.float64), 0, 2)
+        shown = (image - low) / (high - low if high > low else 1)
+        axes.imshow(shown[:, :, 0] if shown.shape[2] == 1 else shown, cmap="gray", vmin=0, vmax=1)
+        target = train.targets[row] if train.classes is None else train.classes[train.targets[row]]
+        axes.set_title(f"{row}: {target}", fontsize=8)
+        axes.axis("off")
+    return len(rows)
+
+
+def _features(places: Any, sets: Sets) -> int:
+    train = sets.train
+    columns = list(zip(feature_names(sets)[:FEATURES], train.inputs.reshape(len(train), -1).T, strict=False))
+    for axes, (name, values) in zip(places, columns, strict=False):
+        edges = np.histogram_bin_edges(values.astype(np.float64), 24)
+        if train.classes is not None and len(train.classes) <= COLUMNS:
+            for label in range(len(train.classes)):
+                axes.hist(values[train.targets == label], edges, histtype="step", linewidth=1.1)
+        else:
+            axes.hist(values, edges, color=BLUE)
+        axes.set_title(name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…", fontsize=8)
+        axes.tick_params(labelsize=6)
+        axes.set_yticks([])
+    axes = places[len(columns)]
+    if train.classes is None:
+        axes.hist(train.targets, 24, color=GREY)
+    else:
+        counts = np.bincount(train.targets, minlength=len(train.classes))
+        colours = [f"C{n % 10}" for n in range(len(counts))] if len(counts) <= COLUMNS else GREY
+        axes.bar(range(len(counts)), counts, color=colours)
+        axes.set_xticks(range(len(counts)), train.classes, fontsize=6)
+    axes.set_title("target", fontsize=8)
+    axes.tick_params(labelsize=6)
+    return len(columns) + 1
