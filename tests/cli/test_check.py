@@ -59,3 +59,38 @@ def test_what_cannot_be_read_ends_with_2(cli, tmp_path):
         code, out, err = cli("check", *arguments)
         assert (code, out) == (2, "")
         assert message in err
+
+
+def test_data_with_errors_is_told_and_not_drawn(cli, tmp_path):
+    path, x = tmp_path / "a.npz", np.random.default_rng(0).normal(size=(60, 3))
+    x[5, 1] = np.nan
+    np.savez(path, x=x, y=np.arange(60) % 2)
+    code, out, err = cli("check", path, "--svg", tmp_path / "a.svg")
+    assert (code, err) == (1, "")
+    assert "no sheet is shown" in out
+    assert "has the input nan" in " ".join(out.split())
+    assert not (tmp_path / "a.svg").exists()
+
+
+def test_odd_numbers_are_drawn(cli, tmp_path):
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    x[:, 0], x[:, 1] = 10**17 + np.arange(60), 1.7e308 * np.sign(x[:, 1])
+    for values in (x, x > 0, np.zeros((60, 7, 3, 3)) + np.arange(60)[:, None, None, None]):
+        np.savez(tmp_path / "a.npz", x=values, y=np.arange(60) % 2)
+        code, out, err = cli("check", tmp_path / "a.npz", "--svg", tmp_path / "a.svg")
+        assert (code in (0, 1), err) == (True, "")
+        assert "distribution" in out
+
+
+def test_settings_of_the_data_are_told_as_in_recipes(cli, tmp_path):
+    path = write(tmp_path / "people.csv")
+    for change, message in (
+        ("data.missing=foo", "data.missing is 'foo': expected 'error', 'mean', 'median' or 'most_frequent'"),
+        ("data.channels=2", "data.channels is 2: expected 1 or 3"),
+        ("data.size=[32]", "size should have 2 values, found [32]"),
+        ("data.size=[32,32,3]", "size should have 2 values, found [32, 32, 3]"),
+        ('data.augment=["shift 100000000000000000000"]', "pixels must be from 0 to 4096"),
+    ):
+        code, out, err = cli("check", path, "--set", change)
+        assert (code, out) == (2, "")
+        assert message in err

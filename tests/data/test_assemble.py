@@ -3,7 +3,7 @@ import pytest
 
 import treadle as td
 from treadle.data import GroupedSplit, RandomSplit, StratifiedSplit, from_arrays, load, load_table
-from treadle.errors import DataError
+from treadle.errors import DataError, MemoryLimitError
 
 
 @pytest.fixture
@@ -69,6 +69,7 @@ def test_groups_stay_together_and_are_no_feature(people):
         ({"classes": False, "missing": "mean"}, "line 2: the target 'came' should be a number, found 'no'"),
         ({"ignore": ["id", "town", "age"]}, "no column is left to predict 'came' from"),
         ({"ignore": ["id", "town", "age", "came"]}, "no column is left to predict"),
+        ({"split": GroupedSplit("age"), "target": "came"}, "line 5: the group 'age' has no value"),
         ({"split": GroupedSplit("city"), "missing": "mean"}, "no column is called 'city'"),
         (
             {"target": "id", "ignore": ["age"], "split": StratifiedSplit()},
@@ -116,3 +117,17 @@ def test_arrays():
     ):
         with pytest.raises(DataError, match=message):
             from_arrays(x, **wrong)
+
+
+def test_arrays_without_values():
+    for x in (np.zeros((0, 4)), np.zeros((60, 0)), np.zeros(60)):
+        with pytest.raises(DataError, match="expected samples"):
+            from_arrays(x, np.zeros(len(x)))
+
+
+def test_features_that_memory_does_not_hold(people, monkeypatch):
+    import psutil
+
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 100})())
+    with pytest.raises(MemoryLimitError, match="40 rows of 4 features need"):
+        load(people, ignore=["id"], missing="mean")

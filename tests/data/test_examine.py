@@ -107,7 +107,7 @@ def plant(number):
         ("row number", "train", "features have another whole number in each sample: 3"),
         ("outlier", "train", "feature 5 has 1 outliers, such as 1e+06"),
         ("missing code", "train", "feature 5 is -999 in "),
-        ("leak", "train", "feature 2 alone tells the target in 100.0% of samples"),
+        ("leak", "train", "feature 2 alone tells the class of 100.0% of the samples of each"),
         ("rare", "train", "classes with fewer than 10 samples: b (3)"),
         ("imbalance", "train", "the largest class has "),
         ("new class", "test", "classes that no training sample has: c"),
@@ -171,3 +171,71 @@ def test_zeros_of_both_signs_are_the_same():
     x[205], x[206] = 0.0, -0.0
     y[205] = y[206]
     assert "1 samples are exact duplicates" in examine(sets_of(x, y))[0].message
+
+
+@pytest.mark.parametrize(("rows", "features"), [(400, 2), (2000, 2), (10_000, 3), (4000, 4)])
+def test_few_features_are_near_one_another_by_chance(rows, features):
+    draws = np.random.default_rng(0)
+    assert examine(sets_of(draws.normal(size=(rows, features)), draws.integers(0, 2, rows))) == []
+
+
+def test_a_number_and_a_category_are_no_copies():
+    draws = np.random.default_rng(0)
+    x = np.c_[draws.normal(size=1000), np.eye(3)[draws.integers(0, 3, 1000)]]
+    assert examine(sets_of(x, draws.integers(0, 2, 1000))) == []
+
+
+def test_many_features_differ_by_chance():
+    draws = np.random.default_rng(0)
+    assert examine(sets_of(draws.normal(size=(250, 100)), np.arange(250) % 2)) == []
+
+
+def test_whole_numbers_far_apart_number_no_rows():
+    x, y = table()
+    x[:, 3] = np.random.default_rng(0).permutation(10**6)[:400]
+    assert examine(sets_of(x, y)) == []
+
+
+def test_codes_that_come_often_and_outliers_among_zeros():
+    x, y = table()
+    x[np.random.default_rng(0).random(400) < 0.3, 5] = -999
+    assert any("feature 5 is -999 in" in one.message for one in examine(sets_of(x, y)))
+    x, y = table()
+    x[:, 4] = np.where(np.random.default_rng(0).random(400) < 0.8, 0, x[:, 4])
+    assert examine(sets_of(x, y)) == []
+    x[[210, 220], 4] = 1e6
+    assert ["feature 4 has 2 outliers" in one.message for one in examine(sets_of(x, y))] == [True]
+
+
+def test_one_target_alone():
+    x, _ = table()
+    zeros = np.zeros(400, np.int64)
+    assert "all samples have the target a" in [one.message for one in examine(sets_of(x, zeros))]
+    assert [one.message for one in examine(sets_of(x, zeros + 2.5, None))] == ["all samples have the target 2.5"]
+
+
+def test_leaks_of_rare_classes_and_of_curves():
+    x, y = table()
+    y = (np.random.default_rng(3).random(400) < 0.1).astype(np.int64)
+    x[:, 2] = y
+    assert any("feature 2 alone tells the class" in one.message for one in examine(sets_of(x, y)))
+    x, y = table(classes=None)
+    x[:, 3] = np.exp(2 * y)
+    assert any("feature 3 alone explains 100.0%" in one.message for one in examine(sets_of(x, y, None)))
+
+
+def test_one_feature_in_another_unit():
+    x, y = table()
+    x[:, 4] *= 1e4
+    x[:100, 2] *= 255
+    found = [one.message for one in examine(sets_of(x, y)) if one.where == "test"]
+    assert found == ["the values of features spread over 20 times more or less than in train: 2"]
+
+
+def test_yes_and_no_and_huge_numbers_can_be_examined():
+    x, y = table()
+    assert all(one.severity != "error" for one in examine(sets_of(x > 0, y)))
+    x[:, 1] *= 1e300
+    examine(sets_of(x, y))
+    x[:, 2] = 10**17 + np.arange(400)
+    examine(sets_of(x, y))

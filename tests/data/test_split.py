@@ -71,3 +71,15 @@ def test_too_few_samples_are_told():
         RandomSplit().parts(np.zeros(0))
     with pytest.raises(DataError, match="no sample is left for validation"):
         GroupedSplit("g").parts(np.array(["a", "b"] * 10))
+
+
+@pytest.mark.parametrize("each", [3, 7, 10])
+def test_rounding_of_many_small_classes_does_not_add_up(each):
+    strata = np.repeat(np.arange(100), each)
+    train, validation, test = StratifiedSplit().parts(strata)
+    assert (len(validation), len(test)) == (15 * each, 15 * each)
+    assert len(np.unique(strata[train])) == 100
+
+
+def test_columns_without_names_can_be_groups():
+    assert GroupedSplit(3).column == "3"

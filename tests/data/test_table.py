@@ -19,7 +19,11 @@ def test_missing_values_are_filled_from_the_training_rows_alone(missing, age):
     rows = encoding.apply(TABLE)
     np.testing.assert_allclose(rows[:, 0], [30, age, 50, 20, 90])
     np.testing.assert_array_equal(rows[:, 1], np.arange(5))
-    assert encoding.features[1].fill is None
+    assert encoding.features[1].fill is not None  # for rows to come
+    later = Table("later", {"age": np.array([np.nan]), "size": np.array([np.nan])}, np.array([2]))
+    assert encoding.apply(later)[0, 0] == pytest.approx(age)
+    with pytest.raises(DataError, match="'size' has no value"):
+        Encoding.fit(TABLE, ["size"], train).apply(later)
 
 
 def test_words_become_one_feature_a_category_of_the_training_rows():

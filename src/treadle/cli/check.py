@@ -36,16 +36,17 @@ def check(source: Source = None, /, *, changes: Changes = None, json: Json = Fal
         recipe = read_recipe(None, [f"data.source={to_json(source)}", *(changes or [])])
     sets = recipe.load_data()
     found = examine(sets)
-    if svg is not None:
+    sound = all(one.severity != "error" for one in found)  # what has errors may be anything, and cannot be drawn
+    if svg is not None and sound:
         from treadle.figures import draw_sheet
 
         write_text(svg, draw_sheet(sets))
     if json:
         print(to_json({"name": sets.name, "samples": _samples(sets), "findings": [asdict(one) for one in found]}))
     else:
-        print(f"{sets}\n\n{sheet(sets)}\n")
+        print(sets, sheet(sets) if sound else "no sheet is shown of data with errors", sep="\n\n", end="\n\n")
         _print(found)
-        if svg is not None:
+        if svg is not None and sound:
             print(f"drawn in {svg}")
     return int(any(one.severity != "note" for one in found))
 

@@ -39,7 +39,7 @@ def from_arrays(
 
     >>> sets = from_arrays(np.zeros((20, 3)), np.arange(20) % 2, classes=("no", "yes"))
     >>> [len(part) for part in sets.parts().values()]
-    [12, 4, 4]
+    [14, 3, 3]
     """
     inputs, targets = np.asarray(inputs), np.asarray(targets)
     for what, array in (("targets", targets), ("groups", groups)):
@@ -47,6 +47,8 @@ def from_arrays(
             raise DataError(
                 f"{name}: {len(inputs)} samples need {what} of shape ({len(inputs)},), found {np.shape(array)}"
             )
+    if not inputs.size or inputs.ndim < 2:
+        raise DataError(f"{name}: expected samples (N, …) with values in them, found shape {inputs.shape}")
     known = None if classes is None else tuple(classes)
     split = split or (RandomSplit() if known is None else StratifiedSplit())
     parts = split.parts(_strata(split, targets, known, groups, name))
@@ -114,10 +116,15 @@ def from_table(
             raise DataError(f"{table.name}: no column is left to predict")
         target = named[-1]
     column = table.column(target)
-    group = split.column if isinstance(split, GroupedSplit) else None
+    group = str(split.column) if isinstance(split, GroupedSplit) else None
     features = [name for name in named if name not in (target, group)]
     if not features:
         raise DataError(f"{table.name}: no column is left to predict {target!r} from")
+    if group is not None and _gaps(table, group).any():
+        line = table.lines[int(np.argmax(_gaps(table, group)))]
+        raise DataError(
+            f"{table.name}: line {line}: the group {group!r} has no value: fill it in, or leave the row out"
+        )
     absent = table.missing(target)
     if absent.any():
         line = table.lines[int(np.argmax(absent))]
@@ -132,6 +139,11 @@ def from_table(
     told = f"{len(features)} columns, {kinds} of them words, give {rows.shape[1]} features; target: {target}"
     origin = f"{table.name}: {told}\n{_described(chosen)}"
     return _sets(rows, labels, kept, parts, Path(table.name).name, origin, encoding)
+
+
+def _gaps(table: Table, name: str) -> NDArray[np.bool_]:
+    table.column(name)  # which tells where there is none
+    return table.missing(name)
 
 
 def _target(

@@ -16,6 +16,9 @@ from treadle.errors import DataError
 Images = NDArray[Any]
 
 
+MOST = 4096  # pixels of a shift or a square
+
+
 class Draws:
     """Random numbers for some samples: the same for a sample whatever batch it is in, and whoever reads it.
 
@@ -75,7 +78,7 @@ class Shift:
     pixels: int
 
     def __post_init__(self) -> None:
-        _require("shift", "pixels", self.pixels, self.pixels >= 0, "at least 0")
+        _require("shift", "pixels", self.pixels, 0 <= self.pixels <= MOST, f"from 0 to {MOST}")
 
     def apply(self, images: Images, draws: Draws, fill: Images) -> Images:
         """Return the images moved."""
@@ -149,7 +152,7 @@ class Erase:
     pixels: int
 
     def __post_init__(self) -> None:
-        _require("erase", "pixels", self.pixels, self.pixels >= 1, "at least 1")
+        _require("erase", "pixels", self.pixels, 1 <= self.pixels <= MOST, f"from 1 to {MOST}")
 
     def apply(self, images: Images, draws: Draws, fill: Images) -> Images:
         """Return the images with a square erased."""

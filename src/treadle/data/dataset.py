@@ -146,6 +146,8 @@ def _class_rows(parts: dict[str, Dataset], classes: tuple[str, ...]) -> list[lis
 
 
 def _range(array: NDArray[Any]) -> str:
+    if array.dtype.kind not in "buif":
+        return "no numbers"
     return f"{array.min():.6g}..{array.max():.6g}" if array.size else "empty"
 
 

@@ -36,7 +36,7 @@ FORMATS: list[tuple[str, Callable[[Path], bool], Callable[..., Sets]]] = [
 
 
 def _has_idx(folder: Path) -> bool:
-    return any("idx" in path.name for path in folder.iterdir() if path.is_file())
+    return any("idx" in path.name and "-ubyte" in path.name for path in folder.iterdir() if path.is_file())
 
 
 def load(source: str | Path, *, classes: bool | None = None, **settings: Any) -> Sets:

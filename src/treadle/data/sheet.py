@@ -81,7 +81,8 @@ def _distributions(sets: Sets) -> list[str]:
     if train.classes is None:
         columns.append(("target", train.targets))
     rows = [("feature", "lowest", "quartile", "median", "quartile", "highest", "distribution")]
-    for name, values in columns:
+    for name, found in columns:
+        values = found.astype(np.float64)
         marks = [f"{value:.3g}" for value in np.percentile(values, (0, 25, 50, 75, 100))]
         rows.append((name, marks[0], marks[1], marks[2], marks[3], marks[4], bars(values)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -93,13 +94,27 @@ def _distributions(sets: Sets) -> list[str]:
     return [*lines, f"({hidden} features more)"] if hidden > 0 else lines
 
 
+def bin_edges(values: NDArray[np.float64], bins: int) -> NDArray[np.float64]:
+    """Return edges of equal bins from the lowest to the highest value; of one bin where these are too near or too far.
+
+    >>> bin_edges(np.array([1.0, 3.0]), 2).tolist(), bin_edges(np.array([5.0, 5.0]), 2).tolist()
+    ([1.0, 2.0, 3.0], [4.0, 6.0])
+    """
+    low, high = float(np.min(values)), float(np.max(values))
+    edges = np.linspace(low / 2, high / 2, bins + 1) * 2  # halves, for the difference may be beyond all numbers
+    if (np.diff(edges) > 0).all():
+        return edges
+    return np.array([low - max(1.0, abs(low) * 0.2), high + max(1.0, abs(high) * 0.2)])
+
+
 def bars(values: NDArray[np.float64]) -> str:
     """Write a histogram of 16 equal bins in one line; a bin that is not empty is never the lowest bar.
 
     >>> bars(np.array([0.0, 1.0, 1.0, 1.0]))
     '▄▁▁▁▁▁▁▁▁▁▁▁▁▁▁█'
     """
-    counts, _ = np.histogram(values, BINS)
+    counts, _ = np.histogram(values, bin_edges(values, BINS))
+    counts = np.concatenate([counts, np.zeros(BINS - len(counts))])
     heights = np.ceil(counts * (len(BARS) - 1) / max(counts.max(), 1)).astype(int)
     return "".join(BARS[height] for height in heights)
 

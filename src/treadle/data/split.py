@@ -52,12 +52,16 @@ class RandomSplit:
 
     def _cut(self, indices: Indices) -> list[Indices]:
         """Shuffle some numbers and cut them by the shares; of few, each set gets one before training gets more."""
-        order = indices[
-            np.argsort(_bits(self.seed, len(indices), int(indices[0]) if len(indices) else 0), kind="stable")
-        ]
+        order = self._shuffled(indices)
         test = _count(self.test, len(order))
         validation = min(_count(self.validation, len(order)), max(len(order) - test - 1, 0))
         return [order[validation + test :], order[:validation], order[validation : validation + test]]
+
+    def _shuffled(self, indices: Indices) -> Indices:
+        """Shuffle some numbers by the seed and the first of them, so that classes have orders of their own."""
+        bits = _bits(self.seed, len(indices), int(indices[0]) if len(indices) else 0)
+        order: Indices = indices[np.argsort(bits, kind="stable")]
+        return order
 
     def _checked(self, parts: Sequence[Indices]) -> tuple[Indices, Indices, Indices]:
         for name, part in zip(("training", "validation", "test"), parts, strict=True):
@@ -87,10 +91,15 @@ class StratifiedSplit(RandomSplit):
 
     def parts(self, strata: NDArray[Any]) -> tuple[Indices, Indices, Indices]:
         """Return the numbers of the samples of each set, sorted; `strata` are the classes (N,)."""
-        cut = [self._cut(np.flatnonzero(strata == one)) for one in np.unique(strata)]
-        return self._checked(
-            [np.concatenate(part) if part else np.empty(0, np.int64) for part in zip(*cut, strict=True)]
-        )
+        values, counts = np.unique(strata, return_counts=True)
+        test = _spread(self.test, counts, counts - 1)
+        validation = _spread(self.validation, counts, counts - 1 - test)
+        parts: list[list[Indices]] = [[], [], []]
+        for one, v, t in zip(values, validation, test, strict=True):
+            order = self._shuffled(np.flatnonzero(strata == one))
+            for part, some in zip(parts, (order[v + t :], order[:v], order[v : v + t]), strict=True):
+                part.append(some)
+        return self._checked([np.concatenate([np.empty(0, np.int64), *part]) for part in parts])
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,11 @@ class GroupedSplit(RandomSplit):
 
     kind: ClassVar[str] = "grouped"
     needs: ClassVar[str] = "groups"
-    column: str
+    column: str | int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "column", str(self.column))  # columns without names are called 0, 1, …
 
     def parts(self, strata: NDArray[Any]) -> tuple[Indices, Indices, Indices]:
         """Return the numbers of the samples of each set, sorted; `strata` are the groups (N,)."""
@@ -126,3 +139,15 @@ def _bits(seed: int, count: int, first: int) -> NDArray[np.uint64]:
 
 def _count(share: float, count: int) -> int:
     return max(round(share * count), 1 if count > 2 else 0)
+
+
+def _spread(share: float, counts: NDArray[np.int64], most: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many of each class make up a share of all, at most so many: what rounding leaves goes by the remainders."""
+    wanted = share * counts
+    found: Indices = np.minimum(np.floor(wanted).astype(np.int64), np.maximum(most, 0))
+    left = round(share * int(counts.sum())) - int(found.sum())
+    for place in np.argsort(found - wanted, kind="stable"):
+        if left > 0 and found[place] < most[place]:
+            found[place] += 1
+            left -= 1
+    return found

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from treadle.errors import DataError, suggest
+from treadle.errors import DataError, MemoryLimitError, suggest
 
 MISSING = ("error", "mean", "median", "most_frequent")
 MOST_CATEGORIES = 1_000
@@ -50,7 +50,7 @@ class Feature:
     Args:
         column: its name.
         categories: of words, one feature each, 1 for the row's own and 0 else; None for numbers.
-        fill: what stands for a missing value; None where none was missing in training.
+        fill: what stands for a missing value, from the training rows; None where no policy was stated.
     """
 
     column: str
@@ -109,10 +109,24 @@ class Encoding:
 
     def apply(self, table: Table) -> NDArray[np.float64]:
         """Return rows of features (N, F); raises DataError for a missing column or value and for unknown words."""
-        parts = [self._encoded(table, feature) for feature in self.features]
-        return np.concatenate([np.empty((len(table), 0)), *parts], axis=1)
+        import psutil
 
-    def _encoded(self, table: Table, feature: Feature) -> NDArray[np.float64]:
+        widths = [len(feature.names) for feature in self.features]
+        needed, available = 2 * 8 * len(table) * sum(widths), psutil.virtual_memory().available  # a split copies
+        if needed > available:
+            raise MemoryLimitError(
+                f"{table.name}: {len(table):,} rows of {sum(widths):,} features need {needed / 2**30:.1f} GiB, and "
+                f"{available / 2**30:.1f} GiB are available: leave out columns of many words with ignore"
+            )
+        rows = np.zeros((len(table), sum(widths)))
+        begin = 0
+        for feature, width in zip(self.features, widths, strict=True):
+            self._encode(table, feature, rows[:, begin : begin + width])
+            begin += width
+        return rows
+
+    def _encode(self, table: Table, feature: Feature, out: NDArray[np.float64]) -> None:
+        """Write the features of a column into zeros (N, width)."""
         column = table.column(feature.column)
         if (column.dtype.kind == "f") != (feature.categories is None):
             expected, found = ("numbers", "words") if feature.categories is None else ("words", "numbers")
@@ -124,7 +138,8 @@ class Encoding:
             column = column.copy()
             column[absent] = feature.fill
         if feature.categories is None:
-            return column[:, None]
+            out[:, 0] = column
+            return
         numbers = {one: number for number, one in enumerate(feature.categories)}
         codes = np.array([numbers.get(word, -1) for word in column], np.int64)
         if (codes < 0).any():
@@ -133,7 +148,7 @@ class Encoding:
                 f"{table.name}: line {table.lines[row]}: {feature.column!r} is {column[row]!r}, which no training row "
                 "has: correct it, or leave the row or the column out"
             )
-        return np.eye(len(feature.categories))[codes]
+        out[np.arange(len(codes)), codes] = 1
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -171,14 +186,14 @@ def _feature(table: Table, name: str, rows: NDArray[np.int64], missing: str) -> 
     if not len(known):
         raise DataError(f"{table.name}: column {name!r} has no value in any training row: leave it out with ignore")
     if known.dtype.kind == "f":
-        return Feature(name, None, float(_FILLS[missing](known)) if absent.any() else None)
+        return Feature(name, None, float(_FILLS[missing](known)) if missing != "error" else None)
     categories = tuple(sorted(set(known.tolist())))
     if len(categories) > MOST_CATEGORIES:
         raise DataError(
             f"{table.name}: column {name!r} has {len(categories):,} different words in {len(known):,} training rows, "
             f"more than {MOST_CATEGORIES:,}: if they name the rows, leave it out with ignore"
         )
-    return Feature(name, categories, str(_most_frequent(known)) if absent.any() else None)
+    return Feature(name, categories, str(_most_frequent(known)) if missing != "error" else None)
 
 
 def _most_frequent(values: NDArray[Any]) -> Any:

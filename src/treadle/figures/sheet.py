@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from treadle.data import Sets, chosen_samples, feature_names
+from treadle.data.sheet import bin_edges
 from treadle.figures.canvas import BLUE, GREY, drawn
 
 COLUMNS, IMAGES, FEATURES = 8, 32, 31  # beside which the target has a place
 LONGEST = 16  # characters of a name
+HUGE = 1e300  # beyond which axes overflow
 
 
 def draw_sheet(sets: Sets) -> str:
@@ -44,7 +46,7 @@ def _images(places: Any, sets: Sets) -> int:
     for axes, row in zip(places, rows, strict=False):
         image = np.moveaxis(train.inputs[row].astype(np.float64), 0, 2)
         shown = (image - low) / (high - low if high > low else 1)
-        axes.imshow(shown[:, :, 0] if shown.shape[2] == 1 else shown, cmap="gray", vmin=0, vmax=1)
+        axes.imshow(shown if shown.shape[2] == 3 else shown.mean(axis=2), cmap="gray", vmin=0, vmax=1)
         target = train.targets[row] if train.classes is None else train.classes[train.targets[row]]
         axes.set_title(f"{row}: {target}", fontsize=8)
         axes.axis("off")
@@ -54,19 +56,23 @@ def _images(places: Any, sets: Sets) -> int:
 def _features(places: Any, sets: Sets) -> int:
     train = sets.train
     columns = list(zip(feature_names(sets)[:FEATURES], train.inputs.reshape(len(train), -1).T, strict=False))
-    for axes, (name, values) in zip(places, columns, strict=False):
-        edges = np.histogram_bin_edges(values.astype(np.float64), 24)
+    for axes, (name, found) in zip(places, columns, strict=False):
+        values = found.astype(np.float64)
+        axes.set_title(name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…", fontsize=8)
+        axes.tick_params(labelsize=6)
+        axes.set_yticks([])
+        if float(np.max(values)) > HUGE or float(np.min(values)) < -HUGE:
+            axes.text(0.5, 0.5, "too large to draw", fontsize=7, ha="center", transform=axes.transAxes)
+            continue
+        edges = bin_edges(values, 24)
         if train.classes is not None and len(train.classes) <= COLUMNS:
             for label in range(len(train.classes)):
                 axes.hist(values[train.targets == label], edges, histtype="step", linewidth=1.1)
         else:
             axes.hist(values, edges, color=BLUE)
-        axes.set_title(name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…", fontsize=8)
-        axes.tick_params(labelsize=6)
-        axes.set_yticks([])
     axes = places[len(columns)]
     if train.classes is None:
-        axes.hist(train.targets, 24, color=GREY)
+        axes.hist(train.targets, bin_edges(train.targets.astype(np.float64), 24), color=GREY)
     else:
         counts = np.bincount(train.targets, minlength=len(train.classes))
         colours = [f"C{n % 10}" for n in range(len(counts))] if len(counts) <= COLUMNS else GREY

@@ -232,13 +232,21 @@ def _describe(detail: ErrorDetails, values: Mapping[str, Any], source: _Source) 
         case "literal_error" | "union_tag_invalid":
             key = path[1]
             found = detail["input"].get("kind") if detail["type"] == "union_tag_invalid" else detail["input"]
-            return f"{place}: {path[0]}.{key} is {_shown(found)}: {suggest(found, CHOICES[str(path[0])][str(key)])}"
+            names = CHOICES[str(path[0])].get(str(key))
+            told = suggest(found, names) if names else f"expected {detail['ctx']['expected']}"
+            return f"{place}: {path[0]}.{key} is {_shown(found)}: {told}"
         case "value_error":
             return f"{place}: {name}: {_cut(str(detail['ctx']['error']))}"
         case "model_type" | "model_attributes_type":
             return f"{place}: {name} should be a table, as in {stage}, found {_shown(detail['input'])}"
         case "too_short":
-            return f"{place}: {name} is empty: give at least one"
+            least = detail["ctx"]["min_length"]
+            if least == 1:
+                return f"{place}: {name} is empty: give at least one"
+            return f"{place}: {name} should have {least} values, found {_shown(detail['input'])}"
+        case "too_long":
+            most = detail["ctx"]["max_length"]
+            return f"{place}: {name} should have {most} values, found {_shown(detail['input'])}"
     expected = detail["msg"].removeprefix("Input should be ")
     return f"{place}: {name} should be {expected}, found {_shown(detail['input'])}"
 

@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from treadle.data import Sets, scale_from_dict
+from treadle.data import Encoding, Sets, scale_from_dict
 from treadle.errors import RunError, TreadleError
 from treadle.metrics import METRICS
 from treadle.nn import Module
@@ -35,6 +35,24 @@ from treadle.version import __version__
 
 FORMAT = 1
 _WEIGHTS, _NEW_WEIGHTS = "weights.safetensors", "weights-new.safetensors"
+
+
+class _Feature(BaseModel):
+    """What a column of a table became."""
+
+    model_config = ConfigDict(strict=True)
+
+    column: str
+    categories: list[str] | None
+    fill: float | str | None
+
+
+class _Encoding(BaseModel):
+    """How the columns of a table became features."""
+
+    model_config = ConfigDict(strict=True)
+
+    features: list[_Feature]
 
 
 class _Data(BaseModel):
@@ -48,7 +66,7 @@ class _Data(BaseModel):
     dtype: str
     range: list[float] = Field(min_length=2, max_length=2)
     classes: list[str] | None
-    encoding: dict[str, Any] | None = None
+    encoding: _Encoding | None = None
 
 
 class _Finding(BaseModel):
@@ -201,6 +219,7 @@ def load(folder: str | Path, sets: Sets | None = None) -> Run:
         seed=recipe.training.seed,
         input_shape=shape,
         classes=classes,
+        encoding=None if data.encoding is None else Encoding.from_dict(data.encoding.model_dump()),
         threads=recipe.resources.threads,
         input_dtype=data.dtype,
         input_range=(data.range[0], data.range[1]),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from treadle import kernels
-from treadle.data import SCALES, Augmentation, Dataset, Order, Sets, require_valid
+from treadle.data import SCALES, Augmentation, Dataset, Encoding, Order, Sets, require_valid
 from treadle.errors import LossError, ShapeError, TreadleError, suggest
 from treadle.losses import LOSSES, Loss
 from treadle.metrics import METRICS, Metric
@@ -35,6 +35,7 @@ STEP_STREAM = 0x57E9  # keeps the random numbers of steps apart from others draw
 class Run:
     """A trained network with what is needed to judge and to use it.
 
+    `encoding` is how the columns of a table became features.
     `input_dtype` and `input_range` tell the units of the training inputs, before scaling.
     `history` holds a dict for each epoch: epoch, train_loss (mean over the batches while they were trained on),
     validation_loss, validation_<metric>, learning_rate at its first step where there is a schedule, and seconds of
@@ -50,6 +51,7 @@ class Run:
     seed: int
     input_shape: tuple[int, ...]
     classes: tuple[str, ...] | None = None
+    encoding: Encoding | None = None
     threads: int = 1
     kernels: Any = field(default_factory=kernels.fastest)
     input_dtype: str = "float32"
@@ -269,6 +271,7 @@ def fit(
         seed=seed,
         input_shape=sets.train.shape,
         classes=sets.train.classes,
+        encoding=sets.encoding,
         threads=threads,
         input_dtype=str(sets.train.inputs.dtype),
         input_range=(float(sets.train.inputs.min()), float(sets.train.inputs.max())),

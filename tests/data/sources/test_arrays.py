@@ -111,6 +111,8 @@ def test_objects_are_never_unpickled(tmp_path):
         ({"x": X[:, 0], "y": Y}, r"found \(60,\) and \(60,\)"),
         ({"x": X, "inputs": X, "y": Y}, "expected one array x or inputs or images, found 2"),
         ({"x_train": X, "y_train": Y}, "expected one array x_validation or .*; there are x_train, y_train"),
+        ({"x": X.astype(str), "y": Y}, "inputs should be numbers, found <U32"),
+        ({"x": X.astype("M8[s]"), "y": Y}, "inputs should be numbers, found datetime64"),
         ({"x": X, "y": Y + 0j}, "targets should be numbers or text, found complex128"),
     ],
 )
@@ -122,6 +124,13 @@ def test_arrays_that_do_not_fit(tmp_path, arrays, message):
 def test_targets_that_are_no_classes_or_no_numbers(tmp_path):
     with pytest.raises(DataError, match=r"and one is 0\.5"):
         load(save(tmp_path / "a.npz", x=X, y=Y / 2), classes=True)
+    spoilt = Y.astype(float)
+    spoilt[3] = np.inf
+    with pytest.raises(DataError, match="and one is inf"):
+        load(save(tmp_path / "c.npz", x=X, y=spoilt), classes=True)
+    mixed = {"y_train": Y, "y_val": Y.astype(str), "y_test": Y}
+    with pytest.raises(DataError, match="targets are int64 in one set and <U21 in another"):
+        load(save(tmp_path / "d.npz", x_train=X, x_val=X, x_test=X, **mixed))
     with pytest.raises(DataError, match="targets are words, and numbers were asked for"):
         load(save(tmp_path / "b.npz", x=X, y=Y.astype(str)), classes=False)
 

@@ -106,7 +106,7 @@ def link(name, where):
     [
         (lambda root: (root / "fish").mkdir(), "fish: a class without images"),
         (write("cat/a.txt", b"x"), r"a\.txt: expected a name ending in \.png"),
-        (write("readme.md", b"x"), r"readme\.md: expected folders of classes here"),
+        (write("readme.md", b"x"), r"readme\.md: expected folders alone here"),
         (lambda root: (root / "cat" / "more").mkdir(), "more: expected images here, found a folder"),
         (write("cat/a.png", b"no image"), r"a\.png: not an image"),
         (lambda root: write("cat/00.png", (root / "dog" / "00.png").read_bytes()[:60])(root), r"00\.png: damaged"),
@@ -121,6 +121,19 @@ def test_what_is_wrong_is_told_with_its_file(animals, spoil, message):
     spoil(animals)
     with pytest.raises(DataError, match=message):
         load(animals)
+
+
+def test_folders_of_sets_have_folders_of_classes(tmp_path):
+    for part in ("train", "validation", "test"):
+        save(tmp_path / part / "0.png", picture(0))
+    with pytest.raises(DataError, match="expected a folder for each class inside train, validation, test, found none"):
+        load_image_folder(tmp_path)
+    for part in ("train", "validation", "test"):
+        (tmp_path / part / "0.png").unlink()
+        save(tmp_path / part / "a" / "0.png", picture(0))
+    (tmp_path / "labels.csv").write_text("x", encoding="utf-8")
+    with pytest.raises(DataError, match=r"labels\.csv: expected folders alone here, found a file"):
+        load_image_folder(tmp_path)
 
 
 @pytest.mark.parametrize(

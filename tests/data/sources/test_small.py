@@ -20,19 +20,6 @@ def test_what_they_hold():
     assert load("wine", split=StratifiedSplit(seed=1)).fingerprint() != wine.fingerprint()
 
 
-@pytest.mark.parametrize("name", ["diabetes", "wine", "digits"])
-def test_they_are_those_of_scikit_learn(name):
-    datasets = pytest.importorskip("sklearn.datasets")
-    settings = {"scaled": False} if name == "diabetes" else {}
-    x, y = getattr(datasets, f"load_{name}")(return_X_y=True, **settings)
-    sets = load(name)
-    ours = np.concatenate([part.inputs.reshape(len(part), -1) for part in sets.parts().values()])
-    targets = np.concatenate([part.targets for part in sets.parts().values()])
-    order, other = (np.lexsort(np.c_[a, b].T) for a, b in ((ours, targets), (x, y)))
-    np.testing.assert_array_equal(ours[order], x[other])
-    np.testing.assert_array_equal(targets[order], y[other])
-
-
 def test_least_squares_of_the_diabetes_paper_is_reached():
     sets = load("diabetes")
     run = td.fit(

@@ -41,7 +41,9 @@ def load_npz(
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: {'expected a file' if path.exists() else 'no such file'}")
-    arrays = _read(path, limit_bytes)
+    import psutil
+
+    arrays = _read(path, min(limit_bytes, psutil.virtual_memory().available))
     if any(f"{name}_train" in arrays for name in (*_INPUTS, *_TARGETS)):
         if split is not None:
             raise DataError(f"{path}: has its own sets: leave out split")
@@ -123,6 +125,8 @@ def _pair(path: Path, arrays: dict[str, NDArray[Any]], endings: tuple[str, ...])
             )
         pair.append(known[0])
     x, y = pair
+    if x.dtype.kind not in "biuf":
+        raise DataError(f"{path}: inputs should be numbers, found {x.dtype}")
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if x.ndim < 2 or y.shape != (len(x),):
         raise DataError(f"{path}: inputs should be (N, …) and targets (N,), found {x.shape} and {y.shape}")
@@ -141,16 +145,20 @@ def _labels(
     path: Path, targets: list[NDArray[Any]], classes: bool | None
 ) -> tuple[list[NDArray[Any]], tuple[str, ...] | None]:
     """Labels of each set with the names of the classes, or numbers and None."""
-    kind = targets[0].dtype.kind
-    if kind not in "biufU":
-        raise DataError(f"{path}: targets should be numbers or text, found {targets[0].dtype}")
+    for y in targets:
+        if y.dtype.kind not in "biufU":
+            raise DataError(f"{path}: targets should be numbers or text, found {y.dtype}")
+        if (y.dtype.kind == "U") != (targets[0].dtype.kind == "U"):
+            raise DataError(f"{path}: targets are {targets[0].dtype} in one set and {y.dtype} in another")
+    kind = "f" if any(y.dtype.kind == "f" for y in targets) else targets[0].dtype.kind
     if not (kind in "biuU" if classes is None else classes):
         if kind == "U":
             raise DataError(f"{path}: targets are words, and numbers were asked for")
         return [y.astype(np.float64) for y in targets], None
     every = np.concatenate(targets)
-    if kind == "f" and not (every == np.round(every)).all():
-        odd = every[int(np.argmax(every != np.round(every)))]
+    whole = np.isfinite(every) & (every == np.round(every)) if kind == "f" else np.ones(len(every), bool)
+    if not whole.all():
+        odd = every[int(np.argmin(whole))]
         raise DataError(f"{path}: targets are classes, which are words or whole numbers, and one is {odd:g}")
     values = np.unique(every)
     names = tuple(str(value) if kind == "U" else str(int(value)) for value in values)

@@ -82,6 +82,10 @@ def _folders(folder: Path, root: Path) -> list[Path]:
     found = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     for entry in found:
         _require_inside(entry, root)
+        try:
+            entry.name.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise DataError(f"{folder}: the name of the folder {entry.name!r} is not UTF-8: rename it") from error
     if not found:
         raise DataError(
             f"{folder}: expected a folder of images for each class, or MNIST's files such as train-images-idx3-ubyte, "
@@ -104,8 +108,12 @@ def _sets(folder: Path, inside: list[Path]) -> dict[str, Path] | None:
     by_name = {path.name.lower(): path for path in inside}
     found = {name: next((by_name[one] for one in names if one in by_name), None) for name, names in SETS.items()}
     known = {name: path for name, path in found.items() if path is not None}
+    if len(known) > 1 and not any(entry.is_dir() for path in known.values() for entry in path.iterdir()):
+        names = ", ".join(path.name for path in known.values())
+        raise DataError(f"{folder}: expected a folder for each class inside {names}, found none")
     if not known or not all(any(entry.is_dir() for entry in path.iterdir()) for path in known.values()):
         return None
+    _require_folders(folder)
     missing = [name for name in SETS if name not in known]
     if missing or len(inside) > len(known):
         odd = ", ".join(path.name for path in inside if path not in known.values())
@@ -119,9 +127,7 @@ def _sets(folder: Path, inside: list[Path]) -> dict[str, Path] | None:
 def _files(folder: Path, root: Path) -> dict[str, list[Path]]:
     """Image files of each class, by its name."""
     found: dict[str, list[Path]] = {}
-    for entry in sorted(folder.iterdir()):
-        if not entry.is_dir() and not entry.name.startswith("."):
-            raise DataError(f"{entry}: expected folders of classes here, found a file: move it into one")
+    _require_folders(folder)
     for part in _folders(folder, root):
         paths = []
         for path in sorted(part.iterdir()):
@@ -137,6 +143,12 @@ def _files(folder: Path, root: Path) -> dict[str, list[Path]]:
             raise DataError(f"{part}: a class without images: add some, or take the folder out")
         found[part.name] = paths
     return found
+
+
+def _require_folders(folder: Path) -> None:
+    for entry in sorted(folder.iterdir()):
+        if not entry.is_dir() and not entry.name.startswith("."):
+            raise DataError(f"{entry}: expected folders alone here, found a file: move it into one, or elsewhere")
 
 
 class _Reader:
@@ -178,7 +190,7 @@ class _Reader:
     def _space(count: int, image: NDArray[Any]) -> NDArray[np.uint8]:
         import psutil
 
-        needed, available = count * image.nbytes, psutil.virtual_memory().available
+        needed, available = 2 * count * image.nbytes, psutil.virtual_memory().available
         if needed > available:
             raise MemoryLimitError(
                 f"{count:,} images of shape {image.shape} need {needed / 2**30:.1f} GiB, and "

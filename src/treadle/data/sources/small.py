@@ -67,7 +67,8 @@ def _table(name: str) -> Table:
         raise DataError(f"{path}: damaged: {error}") from error
     if found != _SHA256[name]:
         raise DataError(f"{path}: damaged: expected content with SHA-256 {_SHA256[name]}, found {found}")
-    return read_delimited(path)
+    table = read_delimited(path)
+    return Table(name, table.columns, table.lines)
 
 
 def _named(name: str, sets: Sets) -> Sets:
