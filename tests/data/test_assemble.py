@@ -83,6 +83,15 @@ def test_what_does_not_fit_is_told(people, settings, message):
         load(people, **settings)
 
 
+def test_large_names_in_numbers_are_ignored_or_words(tmp_path):
+    path = tmp_path / "a.csv"
+    rows = [f"{2**53 + n},{n % 5},{n}" for n in range(20)]
+    path.write_text("\n".join(["id,a,b", *rows]), encoding="utf-8")
+    with pytest.raises(DataError, match=r"'id' is 9007199254740993, and whole numbers beyond 2\^53 lose digits"):
+        load_table(path)
+    assert load_table(path, ignore=["id"]).train.shape == (1,)
+
+
 def test_fractions_are_no_classes(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("x,y\n1,1\n2,2.5\n", encoding="utf-8")

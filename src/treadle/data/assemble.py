@@ -189,5 +189,6 @@ def load_table(
     Traceback (most recent call last):
     treadle.errors.DataError: missing.csv: no such file
     """
-    table = read_delimited(path, delimiter=delimiter, header=header, words=categorical)
+    words = list(dict.fromkeys([*categorical, *ignore]))  # what is ignored may be anything
+    table = read_delimited(path, delimiter=delimiter, header=header, words=words)
     return from_table(table, target=target, classes=classes, ignore=ignore, missing=missing, split=split)

@@ -79,9 +79,10 @@ def test_values_may_begin_late_and_in_another_block(tmp_path, monkeypatch):
         ("x,y\n1,2\n3,abc\n", "line 3: 'y' has numbers before, and here 'abc'"),
         ("x,y\n1,abc\n3,4\n", "line 3: 'y' has words before, and here the number 4"),
         ("x,y\n1,2\n3,1_000\n", "line 3: 'y' has numbers before, and here '1_000'"),
+        ("x,y\n1,2\n3,9007199254740993\n", "line 3: 'y' is 9007199254740993, and whole numbers beyond"),
         ("x,y\n1,2\n3,inf\n", "line 3: 'y' has numbers before, and here 'inf'"),
     ],
-    ids=range(20),
+    ids=range(21),
 )
 def test_bad_files_are_told_with_the_line(tmp_path, content, message):
     path = write(tmp_path / "a.csv", content)

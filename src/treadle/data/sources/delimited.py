@@ -16,6 +16,7 @@ DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _BLOCK = 10_000  # rows turned into arrays at a time
 _LONGEST_LINE = 1 << 20  # bytes
 _LONGEST_FIELD = 1 << 16  # characters
+_EXACT = 2.0**53  # up to which float64 holds every whole number
 
 
 def read_delimited(
@@ -196,7 +197,7 @@ class _Column:
     def _numbers(self, fields: list[str], places: Sequence[int]) -> NDArray[np.float64]:
         try:
             values = np.array(list(map(float, fields)))
-            if np.isfinite(values).all() and "_" not in "".join(fields):
+            if np.isfinite(values).all() and "_" not in "".join(fields) and np.abs(values).max() < _EXACT:
                 return values
         except ValueError:
             pass  # a value is missing or wrong: one by one
@@ -207,6 +208,11 @@ class _Column:
                 raise DataError(
                     f"{self.path}: line {places[number]}: {self.name!r} has numbers before, and here {field[:40]!r}: "
                     "correct it, leave it empty, or name the column in categorical"
+                )
+            if abs(value) >= _EXACT and field.lstrip("+-").isdigit() and int(field) != int(value):
+                raise DataError(
+                    f"{self.path}: line {places[number]}: {self.name!r} is {field[:40]}, and whole numbers beyond 2^53 "
+                    "lose digits: if they are names, put the column into categorical or ignore"
                 )
             values[number] = value
         return values
