@@ -22,6 +22,7 @@ def examine(sets: Sets) -> list[Finding]:
     Returns:
         Findings, errors first; none for data without fault.
 
+    >>> from treadle.data import Dataset
     >>> x = np.random.default_rng(0).normal(size=(60, 2))
     >>> rows = Dataset(np.c_[x, np.ones(60)], np.arange(60) % 2, ("a", "b"), "train")
     >>> [finding.message for finding in examine(Sets(rows[:20], rows[20:40], rows[40:], "rows", "made up"))]
