@@ -25,9 +25,8 @@ def check(source: Source = None, /, *, changes: Changes = None, json: Json = Fal
     """Look for what is wrong or odd about data: samples, features, labels, and the sets as a whole.
 
     Prints the sets, how the values of each feature lie, some samples to look at, and a table of findings with what to
-    do about each. Settings of the data are given as in a recipe,
-    such as --set data.target=price. Exits with 0 where nothing but notes was found, 1 where something was, and 2 where
-    the data cannot be read.
+    do about each. Settings of the data are given as in a recipe, such as --set data.target=price. Exits with 0 where
+    nothing but notes was found, 1 where something was, and 2 where the data cannot be read.
     """
     require_folder(svg)
     if source is None or source.endswith(".toml"):

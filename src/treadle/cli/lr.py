@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from treadle.cli.options import COMMAND, Changes, Json, RecipeFile, read_recipe, require_folder, write_text
+from treadle.cli.options import COMMAND, Changes, Drawing, Json, RecipeFile, read_recipe, require_folder, write_text
 from treadle.runs import to_json
 from treadle.train import lr_range
 
 Steps = Annotated[int, Parameter(name="--steps", help="Steps of training with each rate.")]
 Low = Annotated[float, Parameter(name="--low", help="The smallest rate.")]
 High = Annotated[float, Parameter(name="--high", help="The largest rate.")]
-Drawing = Annotated[Path | None, Parameter(name="--svg", help="Also draw what was found into this SVG file.")]
 
 
 def lr(

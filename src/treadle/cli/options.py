@@ -23,6 +23,7 @@ Changes = Annotated[
         negative=(),
     ),
 ]
+Drawing = Annotated[Path | None, Parameter(name="--svg", help="Also draw what was found into this SVG file.")]
 Json = Annotated[bool, Parameter(name="--json", help="Print JSON and nothing else to stdout.", negative=())]
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from treadle.cli.options import Changes, Json, RecipeFile, read_recipe, require_folder, write_text
+from treadle.cli.options import Changes, Drawing, Json, RecipeFile, read_recipe, require_folder, write_text
 from treadle.errors import RecipeError
 from treadle.recipe import parse_optimizer
 from treadle.runs import to_json
@@ -32,7 +31,6 @@ Steps = Annotated[int, Parameter(name="--steps", help="Steps of each path.")]
 Samples = Annotated[int, Parameter(name="--samples", help="Training samples to compute losses on.")]
 Seconds = Annotated[float, Parameter(name="--seconds", help="Time for the grid, which becomes finer until it is up.")]
 Finest = Annotated[int, Parameter(name="--finest", help="Points of the finest grid along an axis: 5, 9, 17, 33, 65.")]
-Drawing = Annotated[Path | None, Parameter(name="--svg", help="Also draw what was found into this SVG file.")]
 
 
 def surface(

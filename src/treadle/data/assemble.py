@@ -50,9 +50,8 @@ def from_arrays(
     if not inputs.size or inputs.ndim < 2:
         raise DataError(f"{name}: expected samples (N, …) with values in them, found shape {inputs.shape}")
     known = None if classes is None else tuple(classes)
-    split = split or (RandomSplit() if known is None else StratifiedSplit())
-    parts = split.parts(_strata(split, targets, known, groups, name))
-    return _sets(inputs, targets, known, parts, name, f"{origin}\n{_described(split)}")
+    parts, described = _parts(split, targets, known, groups, name)
+    return _sets(inputs, targets, known, parts, name, f"{origin}\n{described}")
 
 
 def _sets(
@@ -71,19 +70,18 @@ def _sets(
     return Sets(train, validation, test, name, origin, encoding)
 
 
-def _strata(
-    split: RandomSplit, targets: NDArray[Any], classes: tuple[str, ...] | None, groups: Any, name: str
-) -> NDArray[Any]:
+def _parts(
+    split: RandomSplit | None, targets: NDArray[Any], classes: tuple[str, ...] | None, groups: Any, name: str
+) -> tuple[Sequence[NDArray[np.int64]], str]:
+    """Numbers of the samples of each set, and how they were split, in words."""
+    split = split or (RandomSplit() if classes is None else StratifiedSplit())
     if split.needs == "classes" and classes is None:
         raise DataError(f"{name}: a stratified split keeps the shares of classes, and targets are numbers: use random")
     if split.needs == "groups" and groups is None:
         raise DataError(f"{name}: a grouped split needs groups, one for each sample")
-    return np.asarray(groups) if split.needs == "groups" else targets
-
-
-def _described(split: RandomSplit) -> str:
-    shares = f"{split.validation:g} for validation, {split.test:g} for test, seed {split.seed}"
-    return f"split: {split.kind}{f' by {split.column}' if isinstance(split, GroupedSplit) else ''}, {shares}"
+    kind = f"{split.kind} by {split.column}" if isinstance(split, GroupedSplit) else split.kind
+    described = f"split: {kind}, {split.validation:g} for validation, {split.test:g} for test, seed {split.seed}"
+    return split.parts(np.asarray(groups) if split.needs == "groups" else targets), described
 
 
 def from_table(
@@ -120,8 +118,8 @@ def from_table(
     features = [name for name in named if name not in (target, group)]
     if not features:
         raise DataError(f"{table.name}: no column is left to predict {target!r} from")
-    if group is not None and _gaps(table, group).any():
-        line = table.lines[int(np.argmax(_gaps(table, group)))]
+    if group is not None and (gaps := table.missing(group)).any():
+        line = table.lines[int(np.argmax(gaps))]
         raise DataError(
             f"{table.name}: line {line}: the group {group!r} has no value: fill it in, or leave the row out"
         )
@@ -130,20 +128,14 @@ def from_table(
         line = table.lines[int(np.argmax(absent))]
         raise DataError(f"{table.name}: line {line}: the target {target!r} has no value: leave such rows out")
     kept, labels = _target(table, target, column, classes)
-    strata = _strata(split or RandomSplit(), labels, kept, table.column(group) if group else None, table.name)
-    chosen = split or (RandomSplit() if kept is None else StratifiedSplit())
-    parts = chosen.parts(strata)
+    groups = None if group is None else table.column(group)
+    parts, described = _parts(split, labels, kept, groups, table.name)
     encoding = Encoding.fit(table, features, parts[0], missing)
     rows = encoding.apply(table)
     kinds = sum(one.categories is not None for one in encoding.features)
     told = f"{len(features)} columns, {kinds} of them words, give {rows.shape[1]} features; target: {target}"
-    origin = f"{table.name}: {told}\n{_described(chosen)}"
+    origin = f"{table.name}: {told}\n{described}"
     return _sets(rows, labels, kept, parts, Path(table.name).name, origin, encoding)
-
-
-def _gaps(table: Table, name: str) -> NDArray[np.bool_]:
-    table.column(name)  # which tells where there is none
-    return table.missing(name)
 
 
 def _target(

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treadle.errors import DataError
+from treadle.splitmix import mixed, splitmix64
 
 Images = NDArray[Any]
-
-
 MOST = 4096  # pixels of a shift or a square
 
 
@@ -32,13 +31,15 @@ class Draws:
     def __init__(self, seed: int, epoch: int, samples: NDArray[np.int64], number: int) -> None:
         key = np.full(len(samples), seed % 2**64, np.uint64)
         for part in (epoch, samples, number):
-            key = _mixed(key ^ _mixed(np.asarray(part, np.int64).astype(np.uint64) + _STEP))
+            salt = splitmix64(np.atleast_1d(np.asarray(part, np.int64)).astype(np.uint64), np.ones(1, np.uint64))
+            key = mixed(key ^ salt)
         self._key = key
 
     def uniform(self, count: int) -> NDArray[np.float64]:
         """Return numbers from 0 to below 1, (N, count), always the same."""
-        numbers = self._key[:, None] + np.arange(1, count + 1, dtype=np.uint64) * _STEP
-        return (_mixed(numbers) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        bits = splitmix64(self._key[:, None], np.arange(1, count + 1, dtype=np.uint64))
+        found: NDArray[np.float64] = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        return found
 
     def normal(self, count: int) -> NDArray[np.float64]:
         """Return numbers of the normal distribution, (N, count), by Box and Muller."""
@@ -46,17 +47,6 @@ class Draws:
         u = self.uniform(2 * half)
         size, angle = np.sqrt(-2 * np.log1p(-u[:, :half])), 2 * np.pi * u[:, half:]
         return np.concatenate([size * np.cos(angle), size * np.sin(angle)], axis=1)[:, :count]
-
-
-_STEP = np.uint64(0x9E3779B97F4A7C15)
-
-
-def _mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    z = np.atleast_1d(z)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: NDArray[np.uint64] = z ^ (z >> np.uint64(31))
-    return mixed
 
 
 class Augmentation(Protocol):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treadle.errors import DataError
+from treadle.text import aligned
 
 if TYPE_CHECKING:
     from treadle.data.table import Encoding
@@ -118,9 +119,9 @@ class Sets:
         for name, part in self.parts().items():
             shape, dtype, targets = str(part.shape), str(part.inputs.dtype), str(part.targets.dtype)
             rows.append([name, str(len(part)), shape, dtype, _range(part.inputs), targets, _range(part.targets)])
-        lines = [f"{self.name}: {self.origin}", *_aligned(rows)]
+        lines = [f"{self.name}: {self.origin}", *aligned(rows, "<>")]
         if self.train.classes is not None:
-            lines += ["", *_aligned(_class_rows(self.parts(), self.train.classes))]
+            lines += ["", *aligned(_class_rows(self.parts(), self.train.classes), "<>")]
         return "\n".join(lines)
 
 
@@ -149,12 +150,3 @@ def _range(array: NDArray[Any]) -> str:
     if array.dtype.kind not in "buif":
         return "no numbers"
     return f"{array.min():.6g}..{array.max():.6g}" if array.size else "empty"
-
-
-def _aligned(rows: list[list[str]]) -> list[str]:
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *rest in rows:
-        cells = [f"{cell:>{width}}" for cell, width in zip(rest, widths[1:], strict=True)]
-        lines.append("  ".join([f"{first:<{widths[0]}}", *cells]).rstrip())
-    return lines

@@ -32,19 +32,38 @@ def examine(sets: Sets) -> list[Finding]:
     if any(finding.severity == "error" for finding in findings):
         return findings
     with np.errstate(all="ignore"):  # huge numbers overflow, and are told as what they are
-        findings += [*_samples(sets), *_near(sets), *odd_features(sets), *odd_classes(sets), *odd_sets(sets)]
+        rows = _Rows(sets)
+        findings += [
+            *_samples(sets, rows),
+            *_near(sets, rows),
+            *odd_features(sets),
+            *odd_classes(sets),
+            *odd_sets(sets),
+        ]
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(findings, key=lambda finding: order[finding.severity])
 
 
-def _samples(sets: Sets) -> Iterator[Finding]:
+class _Rows:
+    """The inputs of all sets one after the other, (N, F), and where each set begins."""
+
+    def __init__(self, sets: Sets) -> None:
+        self.parts = list(sets.parts().items())
+        self.flat = np.concatenate([flattened(part) for _, part in self.parts])
+        self.begins = np.cumsum([0, *(len(part) for _, part in self.parts)])
+
+    def place(self, row: int) -> str:
+        """Name the set of a row, and its number there."""
+        number = int(np.searchsorted(self.begins, row, side="right")) - 1
+        return f"{self.parts[number][0]} {row - self.begins[number]}"
+
+
+def _samples(sets: Sets, rows: _Rows) -> Iterator[Finding]:
     """Exact duplicates, within sets and between them, and what labels they have; images of one colour."""
-    parts = list(sets.parts().items())
-    flat = np.concatenate([flattened(part) for _, part in parts])
+    parts, begins = rows.parts, rows.begins
     targets = np.concatenate([part.targets for _, part in parts])
-    belongs = np.repeat(np.arange(3), [len(part) for _, part in parts])
-    begins = np.cumsum([0, *(len(part) for _, part in parts)])
-    same = groups(flat)
+    belongs = np.repeat(np.arange(3), np.diff(begins))
+    same = groups(rows.flat)
     several = np.bincount(same)[same] > 1
     for number, (name, part) in enumerate(parts):
         mine = np.flatnonzero(several & (belongs == number))
@@ -85,7 +104,7 @@ def _samples(sets: Sets) -> Iterator[Finding]:
         np.maximum.at(high, same[order], targets[order])
         odd = order[low[same[order]] != high[same[order]]]
         if len(odd):
-            places = [f"{parts[belongs[row]][0]} {row - begins[belongs[row]]}" for row in odd[:SHOWN]]
+            places = map(rows.place, odd[:SHOWN])
             yield Finding(
                 "warning",
                 "data",
@@ -95,13 +114,12 @@ def _samples(sets: Sets) -> Iterator[Finding]:
             )
 
 
-def _near(sets: Sets) -> Iterator[Finding]:
+def _near(sets: Sets, rows: _Rows) -> Iterator[Finding]:
     """Samples that differ by next to nothing: found where random projections fall into one cell, then compared."""
-    parts = list(sets.parts().items())
-    flat = np.concatenate([flattened(part) for _, part in parts])
+    flat = rows.flat
     if flat.shape[1] < 2:
         return
-    spreads = np.array([flattened(part).std(axis=0, dtype=np.float64) for _, part in parts])
+    spreads = np.array([part.std(axis=0, dtype=np.float64) for part in np.split(flat, rows.begins[1:-1])])
     spread = np.where(spreads > 0, spreads, np.inf).min(axis=0)  # an outlier of one set, or another unit, counts less
     used = np.isfinite(spread)
     if not used.any():
@@ -133,13 +151,7 @@ def _near(sets: Sets) -> Iterator[Finding]:
                 close.append((one, other))
     # copies are close and have nobody a little further away; by chance there are at least four times as many there
     if len(close) > wider / 2:
-        begins = np.cumsum([0, *(len(part) for _, part in parts)])
-
-        def place(row: int) -> str:
-            number = int(np.searchsorted(begins, row, side="right")) - 1
-            return f"{parts[number][0]} {row - begins[number]}"
-
-        shown = ", ".join(f"{place(one)} and {place(other)}" for one, other in close[:SHOWN])
+        shown = ", ".join(f"{rows.place(one)} and {rows.place(other)}" for one, other in close[:SHOWN])
         yield Finding(
             "warning",
             "data",

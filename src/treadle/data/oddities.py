@@ -232,8 +232,8 @@ def odd_sets(sets: Sets) -> Iterator[Finding]:
             )
             continue
         if per_feature:
-            mine, other = (np.subtract(*np.percentile(x, (95, 5), axis=0)) for x in (flat, train))
-            ratio = np.where(other > 0, mine / other, 1)
+            mine, theirs = (np.subtract(*np.percentile(x, (95, 5), axis=0)) for x in (flat, train))
+            ratio = np.where(theirs > 0, mine / theirs, 1)
             odd = np.flatnonzero((ratio > 20) | ((ratio < 0.05) & (ratio > 0)))
             if len(odd) and len(flat) >= 30:
                 yield Finding(

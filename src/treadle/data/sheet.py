@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treadle.data.dataset import Dataset, Sets
+from treadle.text import aligned
 
 BARS = "▁▂▃▄▅▆▇█"
 GREYS = " .:-=+*#%@"
@@ -42,6 +43,11 @@ def chosen_samples(part: Dataset, count: int) -> NDArray[np.int64]:
     return order[np.lexsort((targets, turn))][:count]
 
 
+def target_name(part: Dataset, row: int) -> str:
+    """Return the target of a sample as a person reads it: the name of its class, or the number."""
+    return str(part.targets[row]) if part.classes is None else part.classes[part.targets[row]]
+
+
 def sheet(sets: Sets, samples: int = 3) -> str:
     """Write the distribution of each feature and some samples, for the terminal.
 
@@ -60,7 +66,7 @@ def sheet(sets: Sets, samples: int = 3) -> str:
     train = sets.train
     lines = _distributions(sets)
     for row in chosen_samples(train, samples):
-        target = str(train.targets[row]) if train.classes is None else train.classes[train.targets[row]]
+        target = target_name(train, row)
         if train.inputs.ndim == 4:
             lines += ["", f"{train.name} {row}, target {target}:", *_characters(train.inputs[row])]
         else:
@@ -85,11 +91,7 @@ def _distributions(sets: Sets) -> list[str]:
         values = found.astype(np.float64)
         marks = [f"{value:.3g}" for value in np.percentile(values, (0, 25, 50, 75, 100))]
         rows.append((name, marks[0], marks[1], marks[2], marks[3], marks[4], bars(values)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:6], widths[1:6], strict=True)), row[6]])
-        for row in rows
-    ]
+    lines = aligned(rows, "<>>>>><")
     hidden = train.inputs.shape[-1] - MOST_FEATURES if train.inputs.ndim == 2 else 0
     return [*lines, f"({hidden} features more)"] if hidden > 0 else lines
 

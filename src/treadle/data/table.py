@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from treadle.errors import DataError, MemoryLimitError, suggest
+from treadle.data.memory import require_available
+from treadle.errors import DataError, suggest
 
 MISSING = ("error", "mean", "median", "most_frequent")
 MOST_CATEGORIES = 1_000
@@ -37,8 +38,8 @@ class Table:
         return self.columns[name]
 
     def missing(self, name: str) -> NDArray[np.bool_]:
-        """Return where a column has no value."""
-        column = self.columns[name]
+        """Return where a column has no value; raises DataError as `column` does."""
+        column = self.column(name)
         absent: NDArray[np.bool_] = np.isnan(column) if column.dtype.kind == "f" else np.equal(column, "").astype(bool)
         return absent
 
@@ -109,15 +110,12 @@ class Encoding:
 
     def apply(self, table: Table) -> NDArray[np.float64]:
         """Return rows of features (N, F); raises DataError for a missing column or value and for unknown words."""
-        import psutil
-
         widths = [len(feature.names) for feature in self.features]
-        needed, available = 2 * 8 * len(table) * sum(widths), psutil.virtual_memory().available  # a split copies
-        if needed > available:
-            raise MemoryLimitError(
-                f"{table.name}: {len(table):,} rows of {sum(widths):,} features need {needed / 2**30:.1f} GiB, and "
-                f"{available / 2**30:.1f} GiB are available: leave out columns of many words with ignore"
-            )
+        require_available(
+            f"{table.name}: {len(table):,} rows of {sum(widths):,} features",
+            2 * 8 * len(table) * sum(widths),  # a split copies
+            "leave out columns of many words with ignore",
+        )
         rows = np.zeros((len(table), sum(widths)))
         begin = 0
         for feature, width in zip(self.features, widths, strict=True):

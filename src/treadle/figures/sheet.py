@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from treadle.data import Sets, chosen_samples, feature_names
-from treadle.data.sheet import bin_edges
+from treadle.data.sheet import bin_edges, target_name
 from treadle.figures.canvas import BLUE, GREY, drawn
 
 COLUMNS, IMAGES, FEATURES = 8, 32, 31  # beside which the target has a place
@@ -47,8 +47,7 @@ def _images(places: Any, sets: Sets) -> int:
         image = np.moveaxis(train.inputs[row].astype(np.float64), 0, 2)
         shown = (image - low) / (high - low if high > low else 1)
         axes.imshow(shown if shown.shape[2] == 3 else shown.mean(axis=2), cmap="gray", vmin=0, vmax=1)
-        target = train.targets[row] if train.classes is None else train.classes[train.targets[row]]
-        axes.set_title(f"{row}: {target}", fontsize=8)
+        axes.set_title(f"{row}: {target_name(train, row)}", fontsize=8)
         axes.axis("off")
     return len(rows)
 

@@ -44,6 +44,7 @@ from treadle.kernels.images import (
     max_pool2d_select,
 )
 from treadle.kernels.updates import adagrad, adam, largest, momentum, nesterov, rmsprop, sgd, take_scaled
+from treadle.splitmix import splitmix64
 
 __all__ = [
     "abs",
@@ -300,24 +301,13 @@ def pad(x: Array, width: tuple[tuple[int, int], ...], value: float = 0.0) -> Arr
     return np.pad(x, width, constant_values=value) if width else x  # NumPy refuses to pad what has no axis
 
 
-def _splitmix64(seed: Any, number: Any) -> Any:
-    """Output of that number, from 1, of SplitMix64 begun with a seed, both uint64 arrays.
-
-    Source: Steele, Lea and Flood, Fast splittable pseudorandom number generators, OOPSLA 2014.
-    """
-    z = seed + number * np.uint64(0x9E3779B97F4A7C15)  # arrays wrap around without a warning
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
 def dropout_mask(key: Array, *, salt: int, shape: tuple[int, ...], rate: float, dtype: Any) -> Array:
     """1 / (1 − rate) with probability 1 − rate, else 0, from a key, a salt and the element's place in C order alone.
 
     Output salt + 1 of SplitMix64 begun with the key begins a stream, whose output i + 1 is for element i. The
     element is kept where the upper 53 bits, as a fraction, are not below the rate.
     """
-    begin = _splitmix64(np.atleast_1d(np.asarray(key, np.uint64)), np.array([salt + 1], np.uint64))
-    bits = _splitmix64(begin, np.arange(1, math.prod(shape) + 1, dtype=np.uint64))
+    begin = splitmix64(np.atleast_1d(np.asarray(key, np.uint64)), np.array([salt + 1], np.uint64))
+    bits = splitmix64(begin, np.arange(1, math.prod(shape) + 1, dtype=np.uint64))
     kept = (bits >> np.uint64(11)) >= np.uint64(math.ceil(rate * 2**53))
     return (kept * (1 / (1 - rate) if rate < 1 else 0.0)).astype(dtype).reshape(shape)  # type: ignore[no-any-return]

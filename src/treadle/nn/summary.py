@@ -10,6 +10,7 @@ import numpy as np
 
 from treadle.errors import ShapeError
 from treadle.nn.module import Module, Shape, described, require_count
+from treadle.text import aligned
 from treadle.tree import leaves
 
 if TYPE_CHECKING:
@@ -136,11 +137,7 @@ class Summary:
         table += [("total", "", "", *_figures(self))]
         if not self.untrained:
             table = [(*line[:4], *line[5:]) for line in table]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = (
-            "  ".join(f"{cell:{'<' if n < 3 else '>'}{widths[n]}}" for n, cell in enumerate(line)) for line in table
-        )
-        return "\n".join([*map(str.rstrip, lines), "", self._memory_line()])
+        return "\n".join([*aligned(table, "<<<>"), "", self._memory_line()])
 
     __repr__ = __str__
 

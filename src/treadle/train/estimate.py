@@ -17,7 +17,7 @@ from treadle.losses import Loss
 from treadle.nn import Module
 from treadle.optim import Optimizer
 from treadle.train.fit import Interrupted, Run, fit
-from treadle.train.loop import State
+from treadle.train.loop import Enough, State
 
 FIRST = 3  # steps that are not timed: compilation, the recording of a step, and one after them
 STEPS, SECONDS = 50, 2.0  # timed at most, but at least LEAST steps
@@ -129,7 +129,7 @@ def estimate(
             on_epoch=watch.epoch,
             diagnose=False,
         )
-    except _Enough:
+    except Enough:
         pass
     except Interrupted:
         raise KeyboardInterrupt from None
@@ -146,10 +146,6 @@ def estimate(
         dtype=str(np.dtype(dtype)),
         steps=len(watch.seconds),
     )
-
-
-class _Enough(Exception):  # noqa: N818
-    """Steps enough were timed; no error, but the way out of training."""
 
 
 class _Watch:
@@ -170,7 +166,7 @@ class _Watch:
         else:
             self.begun, self.steps, self.kernels = now, steps, kernels.active().__name__.rpartition(".")[2]
         if len(self.seconds) >= STEPS or (len(self.seconds) >= LEAST and now - self.begun > SECONDS):
-            raise _Enough
+            raise Enough
         self.last = time.perf_counter()
 
     def epoch(self, run: Run) -> None:  # noqa: ARG002

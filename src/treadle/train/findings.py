@@ -332,7 +332,8 @@ class Judge:
         u, sizes, _ = np.linalg.svd(y - y.mean(axis=0), full_matrices=False)
         basis = u[:, sizes > 1e-9 * sizes.max(initial=0)]
         lengths = np.sqrt((x * x).sum(axis=0))
-        x = x[:, lengths > 1e-9 * lengths.max(initial=0)] / lengths[lengths > 1e-9 * lengths.max(initial=0)]
+        varied = lengths > 1e-9 * lengths.max(initial=0)
+        x = x[:, varied] / lengths[varied]
         if not x.size:
             return True, "All features looked at are constant, so that nothing tells samples apart"
         orders = [basis, *(draws.permutation(basis) for _ in range(19))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +18,7 @@ from treadle.tree import leaves, map_with_path
 if TYPE_CHECKING:
     from treadle.train.loop import State
 
-SAMPLES = (
-    32  # looked at, others each time, in batches no larger than those of training, whose memory is known to suffice
-)
+SAMPLES = 32  # looked at, others each time, in batches no larger than those of training, which memory can hold
 BATCHES = 8  # most of them
 FLAT = 0.01  # share of its largest slope below which a sigmoid or tanh counts as saturated
 _SLOPES = {"sigmoid": lambda y: 4 * y * (1 - y), "tanh": lambda y: 1 - y * y}
@@ -51,12 +49,12 @@ class Look:
     before: float
     after: float
     slope: float
-    updates: dict[str, float] = field(default_factory=dict)
-    arriving: dict[str, float] = field(default_factory=dict)
-    idle: dict[str, tuple[int, int]] = field(default_factory=dict)
-    saturated: dict[str, float] = field(default_factory=dict)
-    distributions: bool = False
-    samples: int = 0
+    updates: dict[str, float]
+    arriving: dict[str, float]
+    idle: dict[str, tuple[int, int]]
+    saturated: dict[str, float]
+    distributions: bool
+    samples: int
 
     @property
     def steepness(self) -> float:

@@ -24,6 +24,10 @@ from treadle.tree import Tree
 EVALUATION_BATCH = 200
 
 
+class Enough(Exception):  # noqa: N818
+    """No error, but the way out of training for a callback: `fit` lets it through to who called it."""
+
+
 @dataclass
 class State:
     """What a step changes: parameters, the optimiser's state, and how far training has come.

@@ -16,8 +16,9 @@ from treadle.errors import TrainingError, TreadleError
 from treadle.losses import Loss
 from treadle.nn import Module
 from treadle.optim import Optimizer
+from treadle.text import aligned
 from treadle.train.fit import Interrupted, fit
-from treadle.train.loop import State
+from treadle.train.loop import Enough, State
 from treadle.tree import Tree
 
 TOO_SMALL, RIGHT, TOO_LARGE = "too small", "right", "too large"
@@ -65,11 +66,7 @@ class LrRange:
             final = f"{trial.final:.4g}" if math.isfinite(trial.final) else "–"
             mark = " ←" if trial.lr == self.proposal else ""
             rows.append((f"{trial.lr:.2g}", final, str(len(trial.losses)), trial.verdict + mark))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join(cell.rjust(w) for cell, w in zip(row[:3], widths, strict=False)) + f"  {row[3]}" for row in rows
-        ]
-        return "\n".join([*lines, "", self.reason, f"{len(self.trials)} rates, {self.seconds:.1f} s"])
+        return "\n".join([*aligned(rows, ">>><"), "", self.reason, f"{len(self.trials)} rates, {self.seconds:.1f} s"])
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values."""
@@ -158,7 +155,7 @@ def lr_range(
                 on_step=watch.step,
                 diagnose=False,
             )
-        except (_Enough, TrainingError):
+        except (Enough, TrainingError):
             pass
         except Interrupted:
             raise KeyboardInterrupt from None
@@ -168,10 +165,6 @@ def lr_range(
     return _judged(curves, steps, time.perf_counter() - begun)
 
 
-class _Enough(Exception):  # noqa: N818
-    """The way out of training after the last step."""
-
-
 class _Watch:
     def __init__(self, steps: int) -> None:
         self.steps, self.losses = steps, list[float]()
@@ -179,7 +172,7 @@ class _Watch:
     def step(self, state: State, _: int) -> None:
         self.losses.append(float(state.loss))
         if len(self.losses) == self.steps or state.loss > FAR * self.losses[0]:
-            raise _Enough
+            raise Enough
 
 
 def _judged(curves: list[tuple[float, tuple[float, ...]]], steps: int, seconds: float) -> LrRange:

@@ -17,7 +17,7 @@ from treadle.optim import Optimizer
 from treadle.tensor import Tensor
 from treadle.train.feed import Feed
 from treadle.train.fit import Interrupted, choose, fit
-from treadle.train.loop import EVALUATION_BATCH, State
+from treadle.train.loop import EVALUATION_BATCH, Enough, State
 from treadle.train.step import Array, flat
 from treadle.tree import Tree, leaves, map_with_path
 
@@ -36,10 +36,6 @@ class Walk:
     diverged: bool
 
 
-class _Enough(Exception):  # noqa: N818
-    """The way out of training after the last step."""
-
-
 def walk(optimizer: Optimizer, steps: int, points: int, made: Tree, losses: Losses, **settings: Any) -> Walk:
     """Train, keep some points, and end before the first whose loss has grown tenfold or is not finite."""
     kept = {round(step) for step in np.linspace(0, steps, points)}
@@ -52,11 +48,11 @@ def walk(optimizer: Optimizer, steps: int, points: int, made: Tree, losses: Loss
             vectors.append(state.vector.copy())
             others.append(losses.untrained(state.params))
         if state.step == steps:
-            raise _Enough
+            raise Enough
 
     try:
         fit(optimizer=optimizer, epochs=steps, parameters=made, on_step=on_step, diagnose=False, **settings)
-    except _Enough:
+    except Enough:
         pass
     except TrainingError:
         diverged = True

@@ -16,6 +16,7 @@ from treadle.errors import TreadleError
 from treadle.losses import Loss
 from treadle.nn import Module
 from treadle.optim import Optimizer
+from treadle.text import aligned
 from treadle.train.fit import prepare, require_same_form, require_settings
 from treadle.train.paths import Losses, Walk, walk
 from treadle.train.plane import Plane, pca_plane, random_plane, weights_plane
@@ -79,12 +80,7 @@ class Surface:
             last = f"{path.losses[-1]:.4g}" + (", diverged" if path.diverged else "")
             shown = (f"{path.losses[0]:.4g}", last, f"{path.projected[-1]:.4g}", f"{100 * path.explained:.3g} %")
             rows.append((path.name, str(path.steps[-1]), *shown))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
-            for row in rows
-        ]
-        lines = [*lines, ""] if self.paths else []
+        lines = [*aligned(rows, "<>"), ""] if self.paths else []
         known = np.where(np.isfinite(self.losses), self.losses, np.inf)
         lowest = np.unravel_index(np.argmin(known), known.shape)
         lines.append(

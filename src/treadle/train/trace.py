@@ -19,6 +19,7 @@ from treadle.errors import TreadleError, suggest
 from treadle.losses import LOSSES, Loss
 from treadle.nn import Mode, Module
 from treadle.tensor import Tensor
+from treadle.text import aligned
 from treadle.train.fit import Run, choose
 from treadle.tree import Tree, leaves, map_with_path
 
@@ -141,8 +142,7 @@ class Trace(Sequence[Op]):
             shape = "×".join(map(str, op.output.shape)) or "one number"
             sizes = (f"{_size(op.output):.3g}", f"{_size(op.gradient):.3g}")
             rows.append((str(op.number), op.layer, op.name, ", ".join(op.names), shape, *sizes))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines = aligned(rows, "<")
         return "\n".join([*lines, f"loss {self.loss:.6g}; sizes are root mean squares"])
 
     def origin(self, samples: Sequence[int] | Array | None = None) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +9,9 @@ from numpy.typing import NDArray
 from treadle.data.assemble import from_arrays
 from treadle.data.dataset import Dataset, Sets
 from treadle.data.image import SUFFIXES, decode_image
+from treadle.data.memory import require_available
 from treadle.data.split import RandomSplit
-from treadle.errors import DataError, MemoryLimitError
+from treadle.errors import DataError
 
 SETS = {"train": ("train", "training"), "validation": ("validation", "val", "valid"), "test": ("test", "testing")}
 
@@ -167,7 +167,9 @@ class _Reader:
                 self.first = path, image.shape
             self._require_same(path, image.shape)
             if pixels is None:
-                pixels = self._space(len(paths), image)
+                size = 2 * len(paths) * image.nbytes  # a split copies
+                require_available(f"{len(paths):,} images of shape {image.shape}", size, "give a smaller size")
+                pixels = np.empty((len(paths), *image.shape), np.uint8)
             pixels[number] = image
         assert pixels is not None
         return pixels
@@ -185,15 +187,3 @@ class _Reader:
             raise DataError(
                 f"{path}: {kinds[shape[0]]}, and {before.name} is {kinds[expected[0]]}: set channels to 1 or 3"
             )
-
-    @staticmethod
-    def _space(count: int, image: NDArray[Any]) -> NDArray[np.uint8]:
-        import psutil
-
-        needed, available = 2 * count * image.nbytes, psutil.virtual_memory().available
-        if needed > available:
-            raise MemoryLimitError(
-                f"{count:,} images of shape {image.shape} need {needed / 2**30:.1f} GiB, and "
-                f"{available / 2**30:.1f} GiB are available: give a smaller size"
-            )
-        return np.empty((count, *image.shape), np.uint8)

@@ -1,5 +1,6 @@
 """Small real data sets that come with the package; see SMALL.md there for their origin."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,10 +68,9 @@ def _table(name: str) -> Table:
         raise DataError(f"{path}: damaged: {error}") from error
     if found != _SHA256[name]:
         raise DataError(f"{path}: damaged: expected content with SHA-256 {_SHA256[name]}, found {found}")
-    table = read_delimited(path)
-    return Table(name, table.columns, table.lines)
+    return replace(read_delimited(path), name=name)
 
 
 def _named(name: str, sets: Sets) -> Sets:
     origin = "\n".join(["comes with the package", *sets.origin.split("\n")[1:]])
-    return Sets(sets.train, sets.validation, sets.test, name, origin, sets.encoding)
+    return replace(sets, name=name, origin=origin)
