@@ -72,3 +72,7 @@ class TrainingError(TreadleError):
 
 class RunError(TreadleError):
     """A run folder that is missing, incomplete or damaged."""
+
+
+class WorkerError(TreadleError):
+    """A thread or process that reads data was ended, or gives no answer."""

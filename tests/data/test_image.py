@@ -55,6 +55,16 @@ def test_an_opaque_alpha_channel_is_dropped_and_transparency_refused(tmp_path):
         read_image(save(tmp_path / "b.png", rgba), (3, 2, 2))
 
 
+@pytest.mark.parametrize("shape", [(1, 3, 4), (3, 3, 4)])
+def test_an_opaque_palette_that_tells_its_transparency_is_read(tmp_path, shape):
+    palette = Image.fromarray(GREY).convert("P")
+    palette.save(tmp_path / "a.png", transparency=bytes([255]) * 256)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png", shape), np.broadcast_to(GREY, shape))
+    palette.save(tmp_path / "a.png", transparency=bytes([0]) * 256)
+    with pytest.raises(DataError, match="transparent"):
+        read_image(tmp_path / "a.png", shape)
+
+
 def test_another_size_names_both_and_the_fix(tmp_path):
     path = save(tmp_path / "a.png", GREY)
     with pytest.raises(DataError, match=r"expected 28×28 pixels .*found 4×3; resize it to 28×28"):

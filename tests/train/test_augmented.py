@@ -17,10 +17,10 @@ def batches(monkeypatch, sets, **settings):
     """Inputs of each step, by epoch and sample."""
     found, take = {}, Feed.take
 
-    def watched(self, indices, inputs, targets):
-        take(self, indices, inputs, targets)
+    def watched(self, indices, inputs, targets, epoch):
+        take(self, indices, inputs, targets, epoch)
         for index, image in zip(indices, inputs, strict=True):
-            found[self.epoch, int(index)] = image.copy()
+            found[epoch, int(index)] = image.copy()
 
     monkeypatch.setattr(Feed, "take", watched)
     run = fit(sets, NETWORK, diagnose=False, **settings)

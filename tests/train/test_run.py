@@ -21,6 +21,7 @@ def test_history_has_a_record_for_each_epoch():
         on_epoch=lambda run: seen.append(len(run.history)),
     )
     keys = ["epoch", "train_loss", "validation_loss", "validation_accuracy", "validation_absolute_error", "seconds"]
+    keys += ["waited"]
     assert all(list(record) == keys for record in run.history)
     assert [record["epoch"] for record in run.history] == seen == [1, 2, 3]
     assert all(type(record[key]) is float for record in run.history for key in keys[1:])

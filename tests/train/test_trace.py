@@ -90,8 +90,8 @@ def test_it_is_what_training_computes(monkeypatch):
     network, taken = Sequential(Linear(5), ReLU(), Dropout(0.3), Linear(3)), []
     step = Gradients.step
 
-    def watched(self, indices, key):
-        loss = step(self, indices, key)
+    def watched(self, indices, key, read):
+        loss = step(self, indices, key, read)
         taken.append((loss, {path: g.copy() for path, g in self.tree.items()}, key))
         return loss
 

@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError
 
 from treadle.cli.check import check
 from treadle.cli.choices import choices
+from treadle.cli.fetch import fetch
 from treadle.cli.lr import lr
 from treadle.cli.predict import predict
 from treadle.cli.run import run
@@ -34,6 +35,7 @@ app.command(lr, sort_key=5)
 app.command(surface, sort_key=6)
 app.command(predict, sort_key=7)
 app.command(choices, sort_key=8)
+app.command(fetch, sort_key=9)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

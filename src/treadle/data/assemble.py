@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from treadle.data.dataset import Dataset, Sets
 from treadle.data.sources.delimited import read_delimited
 from treadle.data.split import GroupedSplit, RandomSplit, StratifiedSplit
+from treadle.data.stored import Stored, subsets
 from treadle.data.table import Encoding, Table
 from treadle.errors import DataError
 
@@ -41,7 +42,8 @@ def from_arrays(
     >>> [len(part) for part in sets.parts().values()]
     [14, 3, 3]
     """
-    inputs, targets = np.asarray(inputs), np.asarray(targets)
+    inputs = inputs if isinstance(inputs, Stored) else np.asarray(inputs)
+    targets = np.asarray(targets)
     for what, array in (("targets", targets), ("groups", groups)):
         if array is not None and np.shape(array) != (len(inputs),):
             raise DataError(
@@ -55,19 +57,34 @@ def from_arrays(
 
 
 def _sets(
-    inputs: NDArray[Any],
+    inputs: NDArray[Any] | Stored,
     targets: NDArray[Any],
     classes: tuple[str, ...] | None,
     parts: Sequence[NDArray[np.int64]],
     name: str,
     origin: str,
     encoding: Encoding | None = None,
+    edges: NDArray[np.int64] | None = None,
 ) -> Sets:
+    """Make the three sets of samples; `edges` are the numbers of samples between which they are read together."""
+    cut: Sequence[NDArray[Any] | Stored]
+    cut = subsets(inputs, parts) if isinstance(inputs, Stored) else [inputs[part] for part in parts]
     train, validation, test = (
-        Dataset(inputs[part], targets[part], classes, called)
-        for part, called in zip(parts, ("train", "validation", "test"), strict=True)
+        Dataset(taken, targets[part], classes, called, blocks_of(part, edges))
+        for taken, part, called in zip(cut, parts, ("train", "validation", "test"), strict=True)
     )
     return Sets(train, validation, test, name, origin, encoding)
+
+
+def blocks_of(part: NDArray[np.int64], edges: NDArray[np.int64] | None) -> tuple[int, ...] | None:
+    """Return how many of some samples, in ascending order, lie between each two edges.
+
+    >>> blocks_of(np.array([1, 2, 5]), np.array([0, 3, 6]))
+    (2, 1)
+    """
+    if edges is None or len(edges) < 3:  # all in one block
+        return None
+    return tuple(int(count) for count in np.diff(np.searchsorted(part, edges)))
 
 
 def _parts(
@@ -119,23 +136,23 @@ def from_table(
     if not features:
         raise DataError(f"{table.name}: no column is left to predict {target!r} from")
     if group is not None and (gaps := table.missing(group)).any():
-        line = table.lines[int(np.argmax(gaps))]
-        raise DataError(
-            f"{table.name}: line {line}: the group {group!r} has no value: fill it in, or leave the row out"
-        )
+        place = table.place(int(np.argmax(gaps)))
+        raise DataError(f"{place}: the group {group!r} has no value: fill it in, or leave the row out")
     absent = table.missing(target)
     if absent.any():
-        line = table.lines[int(np.argmax(absent))]
-        raise DataError(f"{table.name}: line {line}: the target {target!r} has no value: leave such rows out")
+        place = table.place(int(np.argmax(absent)))
+        raise DataError(f"{place}: the target {target!r} has no value: leave such rows out")
     kept, labels = _target(table, target, column, classes)
     groups = None if group is None else table.column(group)
     parts, described = _parts(split, labels, kept, groups, table.name)
     encoding = Encoding.fit(table, features, parts[0], missing)
-    rows = encoding.apply(table)
+    rows = table.rows(encoding)
     kinds = sum(one.categories is not None for one in encoding.features)
     told = f"{len(features)} columns, {kinds} of them words, give {rows.shape[1]} features; target: {target}"
+    if isinstance(rows, Stored):
+        told += f"; stays on disk, for {rows.nbytes / 2**30:.1f} GiB of rows"
     origin = f"{table.name}: {told}\n{described}"
-    return _sets(rows, labels, kept, parts, Path(table.name).name, origin, encoding)
+    return _sets(rows, labels, kept, parts, Path(table.name).name, origin, encoding, table.blocks())
 
 
 def _target(
@@ -144,16 +161,15 @@ def _target(
     """Names of the classes and labels (N,), or None and numbers."""
     words = column.dtype.kind != "f"
     if classes is False and words:
-        row = table.lines[0]
-        raise DataError(f"{table.name}: line {row}: the target {name!r} should be a number, found {column[0]!r}")
+        raise DataError(f"{table.place(0)}: the target {name!r} should be a number, found {column[0]!r}")
     if not (words if classes is None else classes):
         return None, column
     values, labels = np.unique(column, return_inverse=True)
     if not words and (values != np.round(values)).any():
         row = int(np.argmax(column != np.round(column)))
         raise DataError(
-            f"{table.name}: line {table.lines[row]}: the target {name!r} is {column[row]:g}, and classes are words or "
-            "whole numbers: choose a loss for numbers, such as squared_error"
+            f"{table.place(row)}: the target {name!r} is {column[row]:g}, and classes are words or whole numbers: "
+            "choose a loss for numbers, such as squared_error"
         )
     if len(values) < 2:
         raise DataError(f"{table.name}: the target {name!r} has one class alone, {values[0]}")

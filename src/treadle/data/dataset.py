@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from treadle.data.stored import Stored, digest, taken
 from treadle.errors import DataError
 from treadle.text import aligned
 
@@ -20,18 +21,22 @@ _SHOWN_CLASSES = 20  # more columns than this no longer fit a terminal
 class Dataset:
     """Samples with their targets: inputs (N, ...), targets (N,); `classes` names the labels, None means regression.
 
+    Inputs are an array, or stay on disk (`Stored`), where taking samples reads them. `blocks` tells how many samples,
+    one after the other, lie together in their file and are best read together; None where that makes no difference.
+
     >>> digits = Dataset(np.zeros((3, 1, 2, 2), np.uint8), np.array([0, 1, 1]), ("zero", "one"), "train")
     >>> len(digits), digits.shape, digits[1:].labels
     (3, (1, 2, 2), array([1, 1]))
     """
 
-    inputs: NDArray[Any]
+    inputs: NDArray[Any] | Stored
     targets: NDArray[Any]
     classes: tuple[str, ...] | None
     name: str
+    blocks: tuple[int, ...] | None = None
 
     @property
-    def images(self) -> NDArray[Any]:
+    def images(self) -> NDArray[Any] | Stored:
         """The inputs (N, C, H, W) of a set of images; raises DataError where a sample is a row of features."""
         if self.inputs.ndim != 4:
             raise DataError(
@@ -57,7 +62,7 @@ class Dataset:
     def __getitem__(self, index: slice | NDArray[Any]) -> "Dataset":
         if not isinstance(index, slice) and np.ndim(index) != 1:
             raise DataError(f"{self.name}: index with a slice or an array of integers; sample 5 alone is [5:6]")
-        return Dataset(self.inputs[index], self.targets[index], self.classes, self.name)
+        return Dataset(taken(self.inputs, index), self.targets[index], self.classes, self.name)
 
     def __repr__(self) -> str:
         kind = "regression" if self.classes is None else f"{len(self.classes)} classes"
@@ -94,7 +99,7 @@ class Sets:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
     def fingerprint(self) -> str:
-        """SHA-256 in hex over bytes, shape and dtype of all six arrays, computed once.
+        """SHA-256 in hex over those of all six arrays, of their dtype, shape and values; computed once.
 
         >>> rows = Dataset(np.zeros((4, 2)), np.zeros(4), None, "train")
         >>> a, b = Sets(rows, rows, rows, "a", ""), Sets(rows, rows, rows[:3], "b", "")
@@ -107,12 +112,11 @@ class Sets:
     def _fingerprint(self) -> str:
         from hashlib import sha256
 
-        digest = sha256()
+        found = sha256()
         for part in self.parts().values():
             for array in (part.inputs, part.targets):
-                digest.update(f"{array.dtype.str}{array.shape}".encode())
-                digest.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
-        return digest.hexdigest()
+                found.update((array.survey.digest if isinstance(array, Stored) else digest(array)).encode())
+        return found.hexdigest()
 
     def __repr__(self) -> str:
         rows = [["set", "samples", "shape", "dtype", "range", "targets", "range"]]
@@ -146,7 +150,30 @@ def _class_rows(parts: dict[str, Dataset], classes: tuple[str, ...]) -> list[lis
     return rows
 
 
-def _range(array: NDArray[Any]) -> str:
+def evenly(part: Dataset, most: int) -> tuple[NDArray[np.int64], Dataset]:
+    """Return a set in memory with the numbers of its samples: all of them, or of one on disk some, taken evenly.
+
+    >>> rows = Dataset(np.zeros((3, 1)), np.zeros(3), None, "rows")
+    >>> evenly(rows, 2)[0].tolist()
+    [0, 1, 2]
+    """
+    if not isinstance(part.inputs, Stored):
+        return np.arange(len(part)), part
+    numbers = np.unique(np.linspace(0, len(part) - 1, min(most, len(part))).astype(np.int64))
+    return numbers, Dataset(part.inputs[numbers], part.targets[numbers], part.classes, part.name)
+
+
+def extent(array: NDArray[Any] | Stored) -> tuple[float, float]:
+    """Return the smallest and the largest of all values.
+
+    >>> extent(np.array([[1, 5], [3, 2]]))
+    (1.0, 5.0)
+    """
+    low, high = (array.survey.low, array.survey.high) if isinstance(array, Stored) else (array, array)
+    return float(low.min()), float(high.max())
+
+
+def _range(array: NDArray[Any] | Stored) -> str:
     if array.dtype.kind not in "buif":
         return "no numbers"
-    return f"{array.min():.6g}..{array.max():.6g}" if array.size else "empty"
+    return "{:.6g}..{:.6g}".format(*extent(array)) if array.size else "empty"

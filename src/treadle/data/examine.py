@@ -1,13 +1,18 @@
 """A thorough look at data before any training: what is odd about its features, its labels and its sets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from treadle.data.dataset import Sets
+from treadle.data.dataset import Sets, evenly
 from treadle.data.oddities import SHOWN, first_rows, flattened, groups, odd_classes, odd_features, odd_sets
+from treadle.data.stored import SHARE
 from treadle.data.validity import Finding, check
+from treadle.memory import available
 
+MOST = 100_000  # samples of a set that are read where the data stay on disk
 NEAR = 0.01  # root mean square difference of near duplicates, in standard deviations of the data
 
 
@@ -31,15 +36,27 @@ def examine(sets: Sets) -> list[Finding]:
     findings = check(sets)
     if any(finding.severity == "error" for finding in findings):
         return findings
+    most = min(MOST, int(SHARE * available() / 8) // max(1, sets.train.inputs.nbytes // len(sets.train)))
+    numbers, held = {}, {}
+    for name, part in sets.parts().items():
+        numbers[name], held[name] = evenly(part, max(most, 1))
+        if len(held[name]) < len(part):
+            found = f"the data are on disk: {len(held[name]):,} of {len(part):,} samples, taken evenly, were examined"
+            findings.append(Finding("note", name, found, (), "a duplicate of a sample that was left out goes unseen"))
+    sets = replace(sets, train=held["train"], validation=held["validation"], test=held["test"])
     with np.errstate(all="ignore"):  # huge numbers overflow, and are told as what they are
-        rows = _Rows(sets)
-        findings += [
+        rows = _Rows(sets, numbers)
+        found_in_samples = [
             *_samples(sets, rows),
             *_near(sets, rows),
             *odd_features(sets),
             *odd_classes(sets),
             *odd_sets(sets),
         ]
+    for finding in found_in_samples:
+        if finding.rows:
+            finding = replace(finding, rows=tuple(int(numbers[finding.where][row]) for row in finding.rows))
+        findings.append(finding)
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(findings, key=lambda finding: order[finding.severity])
 
@@ -47,7 +64,8 @@ def examine(sets: Sets) -> list[Finding]:
 class _Rows:
     """The inputs of all sets one after the other, (N, F), and where each set begins."""
 
-    def __init__(self, sets: Sets) -> None:
+    def __init__(self, sets: Sets, numbers: Mapping[str, NDArray[np.int64]]) -> None:
+        self.numbers = numbers
         self.parts = list(sets.parts().items())
         self.flat = np.concatenate([flattened(part) for _, part in self.parts])
         self.begins = np.cumsum([0, *(len(part) for _, part in self.parts)])
@@ -55,7 +73,8 @@ class _Rows:
     def place(self, row: int) -> str:
         """Name the set of a row, and its number there."""
         number = int(np.searchsorted(self.begins, row, side="right")) - 1
-        return f"{self.parts[number][0]} {row - self.begins[number]}"
+        name = self.parts[number][0]
+        return f"{name} {self.numbers[name][row - self.begins[number]]}"
 
 
 def _samples(sets: Sets, rows: _Rows) -> Iterator[Finding]:

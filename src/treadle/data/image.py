@@ -72,6 +72,7 @@ def decode_image(
                 _check_header(path, image, expected, max_pixels)
                 image.load()
                 _check_decoded(path, image)
+                image.info.pop("transparency", None)  # there is none, and Pillow would warn of it
                 grey = channels == 1 or (channels is None and image.mode in ("1", "L", "LA"))
                 plain = image.convert("L" if grey else "RGB")
                 if size is not None:

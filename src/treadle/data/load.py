@@ -7,11 +7,13 @@ from typing import Any
 
 from treadle.data.assemble import load_table
 from treadle.data.dataset import Sets
-from treadle.data.sources.arrays import load_npz
+from treadle.data.sources.arrays import load_npy_folder, load_npz
 from treadle.data.sources.idx import load_idx_folder
 from treadle.data.sources.image_folder import load_image_folder
 from treadle.data.sources.mnist import load_mnist
 from treadle.data.sources.mnist_json import load_mnist_json
+from treadle.data.sources.parquet import load_parquet
+from treadle.data.sources.public import load_cifar10, load_fashion_mnist, load_kmnist
 from treadle.data.sources.small import load_diabetes, load_digits, load_wine
 from treadle.errors import DataError
 
@@ -20,19 +22,28 @@ SOURCES: dict[str, Callable[..., Sets]] = {
     "diabetes": load_diabetes,
     "wine": load_wine,
     "digits": load_digits,
+    "fashion_mnist": load_fashion_mnist,
+    "kmnist": load_kmnist,
+    "cifar10": load_cifar10,
 }
 # what a path is: its name, whether a path is one, and how it is loaded; the first that fits is taken
 FORMATS: list[tuple[str, Callable[[Path], bool], Callable[..., Sets]]] = [
     ("a folder with IDX files", lambda path: path.is_dir() and _has_idx(path), load_idx_folder),
+    ("a folder of NPY files", lambda path: path.is_dir() and _has_npy(path), load_npy_folder),
     ("a folder of images by class", Path.is_dir, load_image_folder),
     ("a .json.gz file", lambda path: path.name.endswith(".json.gz"), load_mnist_json),
     ("an .npz file", lambda path: path.name.lower().endswith(".npz"), load_npz),
+    ("a .parquet file", lambda path: path.name.lower().endswith(".parquet"), load_parquet),
     (
         "a .csv or .tsv file",
         lambda path: path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv")),
         load_table,
     ),
 ]
+
+
+def _has_npy(folder: Path) -> bool:
+    return any(path.suffix == ".npy" for path in folder.iterdir())
 
 
 def _has_idx(folder: Path) -> bool:

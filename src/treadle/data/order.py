@@ -7,8 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from treadle.data.dataset import Dataset
 from treadle.errors import DataError
 
+WINDOW = 2**27  # bytes of samples that are shuffled together where they lie in blocks
 _ORDER_STREAM = 0x0DE  # keeps these random numbers apart from others drawn with the same seed
 
 
@@ -23,6 +25,16 @@ class OrderState(NamedTuple):
 class Order:
     """The order of `size` samples, shuffled anew each epoch; the same seed and epoch always give the same order.
 
+    Samples that lie in blocks are shuffled as far as these can be held in memory: the blocks, and then the samples of
+    a few blocks that follow one another.
+
+    Args:
+        size: number of samples.
+        seed: of the order.
+        shuffle: otherwise samples keep the order of the data.
+        blocks: how many samples, one after the other, are read together; None where each can be read alone.
+        window: samples to shuffle together, at least, where there are blocks.
+
     >>> order = Order(size=5, seed=0)
     >>> indices, state = order.next_batch(OrderState(), 3)
     >>> rest, state = order.next_batch(state, 3)
@@ -33,12 +45,16 @@ class Order:
     size: int
     seed: int
     shuffle: bool = True
+    blocks: tuple[int, ...] | None = None
+    window: int = 1
 
     def __post_init__(self) -> None:
         if self.size < 1:
             raise DataError(f"order: expected at least 1 sample, found {self.size}")
         if self.seed < 0:
             raise DataError(f"order: expected a seed of 0 or more, found {self.seed}")
+        if self.blocks is not None and sum(self.blocks) != self.size:
+            raise DataError(f"order: blocks of {sum(self.blocks)} samples cannot be those of {self.size}")
 
     def indices(self, epoch: int) -> NDArray[np.int64]:
         """All sample numbers (size,) in the order of an epoch, read-only.
@@ -46,7 +62,8 @@ class Order:
         >>> Order(4, seed=0, shuffle=False).indices(7)
         array([0, 1, 2, 3])
         """
-        return _indices(self.size, self.seed if self.shuffle else None, epoch)
+        blocks = self.blocks if self.shuffle and self.blocks is not None and len(self.blocks) > 1 else None
+        return _indices(self.size, self.seed if self.shuffle else None, epoch, blocks, self.window)
 
     def next_batch(
         self, state: OrderState, batch_size: int, drop_last: bool = False
@@ -67,6 +84,16 @@ class Order:
         return self.indices(epoch)[start:stop], OrderState(epoch + 1, 0) if over else OrderState(epoch, stop)
 
 
+def order_of(dataset: Dataset, seed: int, shuffle: bool = True) -> Order:
+    """Return the order in which a set is trained on; samples on disk are shuffled as far as their blocks allow.
+
+    >>> order_of(Dataset(np.zeros((4, 1)), np.zeros(4), None, "train"), seed=0, shuffle=False).indices(0)
+    array([0, 1, 2, 3])
+    """
+    sample = max(1, dataset.inputs.nbytes // max(1, len(dataset)))
+    return Order(len(dataset), seed, shuffle, dataset.blocks, max(1, WINDOW // sample))
+
+
 def check_batch_size(batch_size: int, size: int, drop_last: bool) -> None:
     """Raise DataError for a batch size below 1, or one that drops every sample.
 
@@ -81,12 +108,24 @@ def check_batch_size(batch_size: int, size: int, drop_last: bool) -> None:
 
 
 @lru_cache(maxsize=4)  # next_batch asks for the same epoch once a step
-def _indices(size: int, seed: int | None, epoch: int) -> NDArray[np.int64]:
+def _indices(size: int, seed: int | None, epoch: int, blocks: tuple[int, ...] | None, window: int) -> NDArray[np.int64]:
     if seed is None:
         order = np.arange(size, dtype=np.int64)
     else:
         # Raw random bits are sorted: NumPy promises the same bits in every version, not the same permutation().
         bits = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(_ORDER_STREAM, epoch)))
-        order = np.argsort(bits.random_raw(size), kind="stable").astype(np.int64, copy=False)
+        drawn = bits.random_raw(size)
+        if blocks is None:
+            order = np.argsort(drawn, kind="stable").astype(np.int64, copy=False)
+        else:
+            order = np.lexsort((drawn, _windows(np.array(blocks), bits.random_raw(len(blocks)), window)))
     order.flags.writeable = False
     return order
+
+
+def _windows(blocks: NDArray[np.int64], drawn: NDArray[np.uint64], window: int) -> NDArray[np.int64]:
+    """Number of the window of each sample: blocks in the order drawn, so many in one as have enough samples."""
+    places = np.argsort(drawn, kind="stable")
+    number = np.empty(len(blocks), np.int64)
+    number[places] = (np.cumsum(blocks[places]) - blocks[places]) // max(window, 1)
+    return np.repeat(number, blocks)

@@ -8,7 +8,9 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from treadle.data.stored import Stored
 from treadle.errors import DataError
+from treadle.memory import require_available
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +82,7 @@ class Scale(Protocol):
 
     kind: ClassVar[str]
 
-    def fit(self, inputs: NDArray[Any]) -> FittedScale:
+    def fit(self, inputs: NDArray[Any] | Stored) -> FittedScale:
         """Measure inputs (N, ...) of the training set."""
         ...
 
@@ -99,7 +101,7 @@ class MinMax:
     kind: ClassVar[str] = "minmax"
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is found in the end
-    def fit(self, inputs: NDArray[Any]) -> FittedScale:
+    def fit(self, inputs: NDArray[Any] | Stored) -> FittedScale:
         """Take minimum and maximum of inputs (N, ...); raises DataError for empty, non-finite or unscalable inputs."""
         low, high = _range(self.kind, inputs)
         return _fitted(self.kind, inputs, low, high - low)
@@ -118,7 +120,7 @@ class MeanRange:
     kind: ClassVar[str] = "mean_range"
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is found in the end
-    def fit(self, inputs: NDArray[Any]) -> FittedScale:
+    def fit(self, inputs: NDArray[Any] | Stored) -> FittedScale:
         """Take mean, minimum and maximum of inputs (N, ...); raises DataError as MinMax does."""
         low, high = _range(self.kind, inputs)
         return _fitted(self.kind, inputs, _moments(inputs, _axes(inputs))[0], high - low)
@@ -137,7 +139,7 @@ class Standard:
     kind: ClassVar[str] = "standard"
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is found in the end
-    def fit(self, inputs: NDArray[Any]) -> FittedScale:
+    def fit(self, inputs: NDArray[Any] | Stored) -> FittedScale:
         """Take mean and standard deviation of inputs (N, ...); raises DataError as MinMax does."""
         low, high = _range(self.kind, inputs)
         mean, deviation = _moments(inputs, _axes(inputs))
@@ -158,7 +160,7 @@ class Channel:
     kind: ClassVar[str] = "channel"
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is found in the end
-    def fit(self, inputs: NDArray[Any]) -> FittedScale:
+    def fit(self, inputs: NDArray[Any] | Stored) -> FittedScale:
         """Take mean and standard deviation of each channel; raises DataError for what are no images."""
         if inputs.ndim != 4:
             raise DataError(
@@ -183,29 +185,51 @@ class Robust:
     kind: ClassVar[str] = "robust"
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is found in the end
-    def fit(self, inputs: NDArray[Any]) -> FittedScale:
+    def fit(self, inputs: NDArray[Any] | Stored) -> FittedScale:
         """Take the quartiles of inputs (N, ...); raises DataError as MinMax does."""
         _range(self.kind, inputs)
-        first, median, third = (np.atleast_1d(q) for q in np.percentile(inputs, (25, 50, 75), axis=_axes(inputs)))
+        first, median, third = _quartiles(inputs)
         return _fitted(self.kind, inputs, median, np.where(third == first, 1, third - first))
 
 
-def _axes(inputs: NDArray[Any]) -> tuple[int, ...] | None:
+def _axes(inputs: NDArray[Any] | Stored) -> tuple[int, ...] | None:
     """The axes that share a scale: that of the rows of a table, and all of images."""
     return (0,) if inputs.ndim == 2 else None
 
 
 def _range(
-    kind: str, inputs: NDArray[Any], axes: tuple[int, ...] | None = ()
+    kind: str, inputs: NDArray[Any] | Stored, axes: tuple[int, ...] | None = ()
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if inputs.ndim < 2 or not inputs.size:
         raise DataError(f"{kind}: expected samples (N, ...), found shape {inputs.shape}")
     axes = _axes(inputs) if axes == () else axes
-    low, high = (np.atleast_1d(found(inputs, axis=axes)).astype(np.float64) for found in (np.min, np.max))
-    return low, high
+    ends = (inputs.survey.low[None], inputs.survey.high[None]) if isinstance(inputs, Stored) else (inputs, inputs)
+    return _flat(ends[0].min(axis=axes)), _flat(ends[1].max(axis=axes))
 
 
-def _moments(inputs: NDArray[Any], axes: tuple[int, ...] | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _flat(found: Any) -> NDArray[np.float64]:
+    return np.atleast_1d(found).astype(np.float64)
+
+
+def _quartiles(inputs: NDArray[Any] | Stored) -> list[NDArray[np.float64]]:
+    """The three quartiles; of rows that stay on disk for some features at a time."""
+    marks, axes = (25, 50, 75), _axes(inputs)
+    if not isinstance(inputs, Stored):
+        return [_flat(quartile) for quartile in np.percentile(inputs, marks, axis=axes)]
+    if axes is None:
+        require_available("robust: the values of all images, to sort them,", 2 * inputs.nbytes, "choose another scale")
+        return [_flat(quartile) for quartile in np.percentile(inputs[:], marks)]
+    step = max(1, _SORTED // (len(inputs) * inputs.dtype.itemsize))
+    found = []
+    for begin in range(0, inputs.shape[1], step):
+        columns = np.concatenate([piece[:, begin : begin + step] for _, piece in inputs.pieces()])
+        found.append(np.percentile(columns, marks, axis=0))
+    return list(np.concatenate(found, axis=1))
+
+
+def _moments(
+    inputs: NDArray[Any] | Stored, axes: tuple[int, ...] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation in float64, some samples at a time, for images stay bytes in memory."""
     axes = tuple(range(inputs.ndim)) if axes is None else axes
     shape = tuple(1 if axis in axes else size for axis, size in enumerate(inputs.shape))
@@ -223,18 +247,19 @@ def _moments(inputs: NDArray[Any], axes: tuple[int, ...] | None) -> tuple[NDArra
 
 
 _BLOCK = 1 << 20  # values
+_SORTED = 1 << 27  # bytes of features that are sorted at a time
 
 
-def _fitted(kind: str, inputs: NDArray[Any], offset: NDArray[Any], span: NDArray[Any]) -> FittedScale:
+def _fitted(kind: str, inputs: NDArray[Any] | Stored, offset: NDArray[Any], span: NDArray[Any]) -> FittedScale:
     """The scale (x − offset)/span; a span of 0 gets factor 0. Raises DataError where that cannot be computed."""
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         factor = np.where(span == 0, 0.0, 1.0 / span)
     usable = np.isfinite(span) & np.isfinite(factor) & np.isfinite(offset)
     if not usable.all():
         feature = int(np.argmin(usable))
-        values = inputs[:, feature] if inputs.ndim == 2 else inputs
+        low, high = (ends[feature if inputs.ndim == 2 else 0] for ends in _range(kind, inputs))
         where = f"feature {feature}" if inputs.ndim == 2 else "inputs"
-        raise DataError(f"{kind}: {where} cannot be scaled: its range is {values.min()}..{values.max()}")
+        raise DataError(f"{kind}: {where} cannot be scaled: its range is {low}..{high}")
     return FittedScale(kind, np.asarray(offset, np.float64), factor)
 
 
@@ -248,7 +273,7 @@ class NoScale:
 
     kind: ClassVar[str] = "none"
 
-    def fit(self, inputs: NDArray[Any]) -> FittedScale:  # noqa: ARG002 - every scale is fitted the same way
+    def fit(self, inputs: NDArray[Any] | Stored) -> FittedScale:  # noqa: ARG002 - every scale is fitted the same way
         """Return the identity."""
         return FittedScale(self.kind, np.zeros(1), np.ones(1))
 

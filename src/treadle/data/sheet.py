@@ -1,15 +1,18 @@
 """What a person looks at before training: samples with their targets, and how the values of each feature lie."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from treadle.data.dataset import Dataset, Sets
+from treadle.data.dataset import Dataset, Sets, evenly
 from treadle.text import aligned
 
 BARS = "▁▂▃▄▅▆▇█"
 GREYS = " .:-=+*#%@"
 MOST_FEATURES = 40
 BINS = 16
+SAMPLED = 10_000  # rows that distributions are taken from where they stay on disk
 WIDEST = 32  # columns of an image in the terminal
 
 
@@ -66,14 +69,26 @@ def sheet(sets: Sets, samples: int = 3) -> str:
     train = sets.train
     lines = _distributions(sets)
     for row in chosen_samples(train, samples):
-        target = target_name(train, row)
+        target, sample = target_name(train, row), train.inputs[row : row + 1][0]
         if train.inputs.ndim == 4:
-            lines += ["", f"{train.name} {row}, target {target}:", *_characters(train.inputs[row])]
+            lines += ["", f"{train.name} {row}, target {target}:", *_characters(sample)]
         else:
             names = feature_names(sets)[:MOST_FEATURES]
-            values = ", ".join(f"{n} {v:g}" for n, v in zip(names, train.inputs[row].ravel(), strict=False))
+            values = ", ".join(f"{n} {v:g}" for n, v in zip(names, sample.ravel(), strict=False))
             lines += ["", f"{train.name} {row}, target {target}: {values}"]
     return "\n".join(lines)
+
+
+def feature_columns(sets: Sets, most: int) -> tuple[Dataset, list[tuple[str, NDArray[Any]]]]:
+    """Return training samples, of a set on disk some, with name and values of their first features.
+
+    >>> rows = Dataset(np.array([[1.0, 2.0], [3.0, 4.0]]), np.zeros(2), None, "rows")
+    >>> [(name, column.tolist()) for name, column in feature_columns(Sets(rows, rows, rows, "rows", ""), 5)[1]]
+    [('0', [1.0, 3.0]), ('1', [2.0, 4.0])]
+    """
+    _, train = evenly(sets.train, SAMPLED)
+    columns = np.asarray(train.inputs).reshape(len(train), -1).T
+    return train, list(zip(feature_names(sets)[:most], columns, strict=False))
 
 
 def _distributions(sets: Sets) -> list[str]:
@@ -82,8 +97,7 @@ def _distributions(sets: Sets) -> list[str]:
         some = train.inputs[chosen_samples(train, 1_000)]
         columns = [(f"channel {c}", some[:, c].ravel()) for c in range(train.inputs.shape[1])]
     else:
-        names = feature_names(sets)
-        columns = list(zip(names[:MOST_FEATURES], train.inputs.reshape(len(train), -1).T, strict=False))
+        _, columns = feature_columns(sets, MOST_FEATURES)
     if train.classes is None:
         columns.append(("target", train.targets))
     rows = [("feature", "lowest", "quartile", "median", "quartile", "highest", "distribution")]

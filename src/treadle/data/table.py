@@ -2,34 +2,56 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treadle.data.memory import require_available
 from treadle.errors import DataError, suggest
+from treadle.memory import require_available
+
+if TYPE_CHECKING:
+    from treadle.data.stored import Stored
 
 MISSING = ("error", "mean", "median", "most_frequent")
 MOST_CATEGORIES = 1_000
+_TOGETHER = 512  # rows written at a time, all their features: those stay in the cache
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Columns of one length: float64 with NaN where a number is missing, or str objects with "" where a word is.
+    """Columns of one length: numbers with NaN where one is missing, or str objects with "" where a word is.
 
     Args:
         name: of the file, for messages.
         columns: by name, (N,).
         lines: (N,), the line of each row in its file, for messages.
+        unit: what `lines` counts, for messages.
     """
 
     name: str
     columns: Mapping[str, NDArray[Any]]
     lines: NDArray[np.int64]
+    unit: str = "line"
 
     def __len__(self) -> int:
         return len(self.lines)
+
+    def place(self, row: int | np.integer[Any]) -> str:
+        """Return file and line of a row, for messages.
+
+        >>> Table("a.csv", {"x": np.zeros(2)}, np.array([2, 3])).place(1)
+        'a.csv: line 3'
+        """
+        return f"{self.name}: {self.unit} {self.lines[row]}"
+
+    def rows(self, encoding: "Encoding") -> "NDArray[Any] | Stored":
+        """Return rows of features (N, F)."""
+        return encoding.apply(self)
+
+    def blocks(self) -> NDArray[np.int64] | None:
+        """Return the numbers of the rows (B + 1,) between which they are best read together; None where any will do."""
+        return None
 
     def column(self, name: str) -> NDArray[Any]:
         """Return a column; raises DataError with the nearest name."""
@@ -108,23 +130,34 @@ class Encoding:
         """Names of all features, in the order of the rows."""
         return [name for feature in self.features for name in feature.names]
 
-    def apply(self, table: Table) -> NDArray[np.float64]:
-        """Return rows of features (N, F); raises DataError for a missing column or value and for unknown words."""
+    def apply(self, table: Table) -> NDArray[Any]:
+        """Return rows of features (N, F), float32 where all columns of numbers are, else float64.
+
+        Raises:
+            DataError: a missing column or value, unknown words.
+        """
         widths = [len(feature.names) for feature in self.features]
         require_available(
             f"{table.name}: {len(table):,} rows of {sum(widths):,} features",
             2 * 8 * len(table) * sum(widths),  # a split copies
             "leave out columns of many words with ignore",
         )
-        rows = np.zeros((len(table), sum(widths)))
-        begin = 0
-        for feature, width in zip(self.features, widths, strict=True):
-            self._encode(table, feature, rows[:, begin : begin + width])
-            begin += width
+        columns = [self._encoded(table, feature) for feature in self.features]
+        double = any(column.dtype == np.float64 for column in columns)
+        rows = np.zeros((len(table), sum(widths)), np.float64 if double else np.float32)
+        for first in range(0, len(table), _TOGETHER):
+            place = slice(first, first + _TOGETHER)
+            begin = 0
+            for column, width in zip(columns, widths, strict=True):
+                if column.dtype.kind == "f":
+                    rows[place, begin] = column[place]
+                else:
+                    rows[np.arange(*place.indices(len(table))), begin + column[place]] = 1
+                begin += width
         return rows
 
-    def _encode(self, table: Table, feature: Feature, out: NDArray[np.float64]) -> None:
-        """Write the features of a column into zeros (N, width)."""
+    def _encoded(self, table: Table, feature: Feature) -> NDArray[Any]:
+        """Return the numbers of a column without gaps, or the place of each word among the categories."""
         column = table.column(feature.column)
         if (column.dtype.kind == "f") != (feature.categories is None):
             expected, found = ("numbers", "words") if feature.categories is None else ("words", "numbers")
@@ -136,17 +169,16 @@ class Encoding:
             column = column.copy()
             column[absent] = feature.fill
         if feature.categories is None:
-            out[:, 0] = column
-            return
+            return column
         numbers = {one: number for number, one in enumerate(feature.categories)}
         codes = np.array([numbers.get(word, -1) for word in column], np.int64)
         if (codes < 0).any():
-            row = int(np.argmin(codes))
+            row = int(np.argmax(codes < 0))
             raise DataError(
-                f"{table.name}: line {table.lines[row]}: {feature.column!r} is {column[row]!r}, which no training row "
-                "has: correct it, or leave the row or the column out"
+                f"{table.place(row)}: {feature.column!r} is {column[row]!r}, which no training row has: correct it, or "
+                "leave the row or the column out"
             )
-        out[np.arange(len(codes)), codes] = 1
+        return codes
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -211,6 +243,6 @@ def _missing(table: Table, name: str, absent: NDArray[np.bool_]) -> DataError:
     row, count = int(np.argmax(absent)), int(absent.sum())
     more = f", and {count - 1} more" if count > 1 else ""
     return DataError(
-        f"{table.name}: line {table.lines[row]}{more}: {name!r} has no value: fill it in, or state a policy with "
+        f"{table.place(row)}{more}: {name!r} has no value: fill it in, or state a policy with "
         f"missing, one of {', '.join(MISSING[1:])}"
     )

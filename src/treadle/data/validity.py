@@ -1,11 +1,13 @@
 """What a machine can check of the data before the first step."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from treadle.data.dataset import Dataset, Sets, class_counts
+from treadle.data.stored import Stored
 from treadle.errors import DataError
 
 
@@ -91,10 +93,20 @@ def _finite(part: Dataset) -> list[str]:
     for field, array in (("input", part.inputs), ("target", part.targets)):
         if array.dtype.kind not in "buif":
             messages.append(f"{field}s are {array.dtype}, expected real numbers")
-        elif array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
-            place = np.unravel_index(int(finite.argmin()), array.shape)
-            messages.append(f"row {place[0]} has the {field} {array[place]}, expected finite values")
+        elif array.dtype.kind == "f" and (found := _first_odd(array)):
+            messages.append(f"row {found[0][0]} has the {field} {found[1]}, expected finite values")
     return messages
+
+
+def _first_odd(array: NDArray[Any] | Stored) -> tuple[tuple[int, ...], float] | None:
+    """Place and value of the first that is not finite."""
+    if isinstance(array, Stored):
+        return array.survey.odd
+    finite = np.isfinite(array)
+    if finite.all():
+        return None
+    place = tuple(int(n) for n in np.unravel_index(int(finite.argmin()), array.shape))
+    return place, float(array[place])
 
 
 def _labels(part: Dataset) -> list[str]:

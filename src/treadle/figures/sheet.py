@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from treadle.data import Sets, chosen_samples, feature_names
-from treadle.data.sheet import bin_edges, target_name
+from treadle.data import Sets, chosen_samples
+from treadle.data.dataset import extent
+from treadle.data.sheet import bin_edges, feature_columns, target_name
 from treadle.figures.canvas import BLUE, GREY, drawn
 
 COLUMNS, IMAGES, FEATURES = 8, 32, 31  # beside which the target has a place
@@ -42,9 +43,9 @@ def _draw(figure: Any, sets: Sets, rows: int, images: bool) -> None:
 def _images(places: Any, sets: Sets) -> int:
     train = sets.train
     rows = chosen_samples(train, min(IMAGES, len(train)))
-    low, high = float(train.inputs[rows].min()), float(train.inputs[rows].max())
+    low, high = map(float, extent(train[rows].inputs))
     for axes, row in zip(places, rows, strict=False):
-        image = np.moveaxis(train.inputs[row].astype(np.float64), 0, 2)
+        image = np.moveaxis(train.inputs[row : row + 1][0].astype(np.float64), 0, 2)
         shown = (image - low) / (high - low if high > low else 1)
         axes.imshow(shown if shown.shape[2] == 3 else shown.mean(axis=2), cmap="gray", vmin=0, vmax=1)
         axes.set_title(f"{row}: {target_name(train, row)}", fontsize=8)
@@ -53,8 +54,7 @@ def _images(places: Any, sets: Sets) -> int:
 
 
 def _features(places: Any, sets: Sets) -> int:
-    train = sets.train
-    columns = list(zip(feature_names(sets)[:FEATURES], train.inputs.reshape(len(train), -1).T, strict=False))
+    train, columns = feature_columns(sets, FEATURES)
     for axes, (name, found) in zip(places, columns, strict=False):
         values = found.astype(np.float64)
         axes.set_title(name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…", fontsize=8)

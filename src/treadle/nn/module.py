@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import DTypeLike
 
 from treadle.autodiff.tape import place
 from treadle.errors import MemoryLimitError, ShapeError, TreadleError
+from treadle.memory import available
 from treadle.nn.init import Initializer, stream, zeros
 from treadle.nn.mode import EVALUATION, Mode
 from treadle.tensor import Tensor
@@ -150,11 +150,11 @@ def require_memory(specification: Tree, dtype: DTypeLike = np.float32, copies: i
     sizes = {path: parameter.size for path, parameter in leaves(specification)}
     total, largest = sum(sizes.values()), max(sizes, key=lambda path: sizes[path], default="")
     needed = copies * total * np.dtype(dtype).itemsize + 8 * sizes.get(largest, 0)
-    available = psutil.virtual_memory().available
-    if needed > available:
+    found = available()
+    if needed > found:
         what = f"with {copies - 1} copies for training they need" if copies > 1 else "to be made they need"
         raise MemoryLimitError(
-            f"the network has {total:,} parameters; {what} {gibibytes(needed)}, and {gibibytes(available)} are "
+            f"the network has {total:,} parameters; {what} {gibibytes(needed)}, and {gibibytes(found)} are "
             f"available. The largest is {largest} with {sizes[largest]:,}: give that layer fewer units"
         )
 

@@ -1,4 +1,4 @@
-"""Samples on their way into training: read, scaled and written where a step wants them, in one pass if possible."""
+"""Samples on their way into training: targets as the loss takes them, inputs in one pass if possible."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 
 from treadle import kernels
-from treadle.data import Augmentation, Dataset, augment
-from treadle.errors import DataError
+from treadle.data import Augmentation, BatchMaker, Dataset
 from treadle.losses import Loss
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-class Feed:
+class Feed(BatchMaker):
     """Inputs and targets of a data set, in the form in which network and loss take them.
 
     Args:
@@ -23,7 +22,7 @@ class Feed:
         scale: fitted.
         loss: says what targets are.
         dtype: of the inputs, and of targets that are numbers.
-        augmentations: random changes of images; `epoch` and the seed decide what is drawn.
+        augmentations: random changes of images; the epoch and the seed decide what is drawn.
         seed: of these.
     """
 
@@ -36,26 +35,16 @@ class Feed:
         augmentations: Sequence[Augmentation] = (),
         seed: int = 0,
     ) -> None:
-        self.inputs, self.scale, self.dtype = data.inputs, scale, dtype
-        self.augmentations, self.seed, self.epoch = tuple(augmentations), seed, 0
-        if self.augmentations:
-            if data.inputs.ndim != 4:
-                raise DataError(f"augmentation changes images (C, H, W), and samples have shape {data.shape}")
-            black = scale.apply(np.zeros((1, *data.shape), data.inputs.dtype), dtype)
-            self._fill = black[0, :, :1, :1]
+        super().__init__(data, scale, dtype, augmentations, seed)
         self.targets = loss.targets(data.targets, dtype)
         # small integers under one scale are exact in float32, so that scaling them one by one gives the same bits
         small = data.inputs.dtype.kind in "ui" and data.inputs.dtype.itemsize <= 2
-        self._one_pass = small and scale.offset.size == 1 and dtype.itemsize >= 4
+        in_memory = isinstance(data.inputs, np.ndarray)
+        self._one_pass = in_memory and small and scale.offset.size == 1 and dtype.itemsize >= 4
 
-    def take(self, indices: Array, inputs: Array, targets: Array) -> None:
-        """Write the samples of some numbers (N,) into inputs (N, …) and targets (N, …)."""
+    def _scaled(self, indices: Array, out: Array) -> None:
         if self._one_pass:
             offset, factor = (self.dtype.type(value.item()) for value in (self.scale.offset, self.scale.factor))
-            kernels.active().take_scaled(self.inputs, indices, offset, factor, inputs)
+            kernels.active().take_scaled(self.inputs, indices, offset, factor, out)
         else:
-            np.copyto(inputs, self.scale.apply(self.inputs[indices], self.dtype))
-        if self.augmentations:
-            changed = augment(inputs, self.augmentations, indices, self._fill, seed=self.seed, epoch=self.epoch)
-            np.copyto(inputs, changed)
-        np.take(self.targets, indices, axis=0, out=targets)
+            super()._scaled(indices, out)

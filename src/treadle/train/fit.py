@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from treadle import kernels
-from treadle.data import SCALES, Augmentation, Dataset, Encoding, Order, Sets, require_valid
+from treadle.data import SCALES, Augmentation, Dataset, Encoding, Prefetch, Reading, Sets, Times, require_valid
+from treadle.data.dataset import extent
+from treadle.data.order import order_of
 from treadle.errors import LossError, ShapeError, TreadleError, suggest
 from treadle.losses import LOSSES, Loss
 from treadle.metrics import METRICS, Metric
@@ -38,8 +40,9 @@ class Run:
     `encoding` is how the columns of a table became features.
     `input_dtype` and `input_range` tell the units of the training inputs, before scaling.
     `history` holds a dict for each epoch: epoch, train_loss (mean over the batches while they were trained on),
-    validation_loss, validation_<metric>, learning_rate at its first step where there is a schedule, and seconds of
-    training without evaluation. `findings` are what a diagnosis found.
+    validation_loss, validation_<metric>, learning_rate at its first step where there is a schedule, seconds of training
+    without evaluation, and how many of them it waited for batches. `findings` are what a diagnosis found, `times` when
+    the first batches were read and waited for.
     """
 
     network: Module
@@ -59,6 +62,7 @@ class Run:
     sets: Sets | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    times: list[Times] = field(default_factory=list)
     step: int = 0
 
     def __repr__(self) -> str:
@@ -155,7 +159,7 @@ def prepare(
     sample = train[:1]
     tracked = tree_map(lambda leaf: Tensor(leaf, requires_grad=True), params)
     with np.errstate(all="ignore"):
-        loss(network(tracked, sample.inputs.astype(dtype)), loss.targets(sample.targets, dtype))
+        loss(network(tracked, sample.inputs[:].astype(dtype)), loss.targets(sample.targets, dtype))
     return network, loss, params
 
 
@@ -173,6 +177,7 @@ def fit(
     shuffle: bool = True,
     drop_last: bool = False,
     augmentations: Sequence[Augmentation] = (),
+    prefetch: Prefetch | None = None,
     metrics: Sequence[str] | None = None,
     dtype: DTypeLike = np.float32,
     threads: int = 1,
@@ -197,6 +202,7 @@ def fit(
         shuffle: a new order of the samples in each epoch; otherwise the order of the data.
         drop_last: leave out the last batch of an epoch where it is smaller than the others.
         augmentations: random changes of training images, one after the other, other ones in each epoch.
+        prefetch: how batches are read ahead of their use; each when it is needed unless told otherwise.
         metrics: names; accuracy for classes and squared_error for numbers where none are given.
         dtype: float32 or float64.
         threads: of the compiled kernels, which give the same bits on any number; BLAS always has one.
@@ -261,6 +267,7 @@ def fit(
     state = State(params, vector, optimizer.init(vector))
     feed = Feed(sets.train, fitted, loss, np.dtype(dtype), augmentations, seed)
     gradients = Gradients(network, loss, params, trained, feed)
+    reading = Reading(feed, batch_size, prefetch, batch_last=gradients.batch_last)
     run = Run(
         network=network,
         parameters=params,
@@ -274,10 +281,11 @@ def fit(
         encoding=sets.encoding,
         threads=threads,
         input_dtype=str(sets.train.inputs.dtype),
-        input_range=(float(sets.train.inputs.min()), float(sets.train.inputs.max())),
+        input_range=extent(sets.train.inputs),
         sets=sets,
+        times=reading.times,
     )
-    order = Order(len(sets.train), seed, shuffle)
+    order = order_of(sets.train, seed, shuffle)
     diagnosis = None
     if diagnose:
         outputs = loss.outputs(len(sets.train.classes) if sets.train.classes is not None else None)
@@ -296,22 +304,31 @@ def fit(
     whole = Whole()
     try:
         # overflow shows as a loss that is not finite, which stops the run and says where
-        with whole.installed(), kernels.use(run.kernels), kernels.with_threads(threads), np.errstate(all="ignore"):
+        with (
+            whole.installed(),
+            kernels.use(run.kernels),
+            kernels.with_threads(threads),
+            np.errstate(all="ignore"),
+            reading,
+        ):
             for epoch in range(epochs):
-                state.epoch = feed.epoch = epoch
-                begun = time.perf_counter()
+                state.epoch = epoch
+                begun, waited = time.perf_counter(), reading.waited
                 indices = order.indices(epoch)[:used]
-                parts = (indices[i : i + batch_size] for i in range(0, len(indices), batch_size))
+                parts = [indices[i : i + batch_size] for i in range(0, len(indices), batch_size)]
+                reading.begin(parts, epoch)
                 losses = [past["validation_loss"] for past in run.history]
                 factor = partial(plan.factor, losses=losses) if schedule else None
                 begins_with = {"learning_rate": optimizer.lr * factor(state.step)} if factor else {}
-                train_loss = train_epoch(optimizer, gradients, state, parts, key, after_step, whole, factor, diagnosis)
-                seconds = time.perf_counter() - begun
+                train_loss = train_epoch(
+                    optimizer, gradients, state, parts, reading, key, after_step, whole, factor, diagnosis
+                )
+                seconds, waited = time.perf_counter() - begun, reading.waited - waited
                 run.parameters, run.step = tree_map(np.copy, state.params), state.step
                 value, samples = evaluate(network, state.params, loss, chosen, sets.validation, fitted, run.dtype)
                 record: dict[str, Any] = {"epoch": epoch + 1, "train_loss": train_loss, "validation_loss": value}
                 record |= {f"validation_{name}": float(np.mean(samples[name])) for name in samples}
-                run.history.append({**record, **begins_with, "seconds": seconds})
+                run.history.append({**record, **begins_with, "seconds": seconds, "waited": waited})
                 if diagnosis:
                     diagnosis.validated(value)
                 if on_epoch:
@@ -357,7 +374,7 @@ def _require_batches(network: Module, params: Tree, train: Dataset, batch_size: 
     mode = Mode(training=True, key=np.zeros((), np.uint64), updates={})
     try:
         with np.errstate(all="ignore"):
-            network(params, train[:1].inputs.astype(dtype), mode)
+            network(params, train.inputs[:1].astype(dtype), mode)
     except ShapeError as error:
         sizes = (size for size in range(2, len(train) + 1) if len(train) % size != 1)
         nearest = min(sizes, key=lambda size: abs(size - batch_size), default=0)

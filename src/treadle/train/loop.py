@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from treadle.data import Dataset
+from treadle.data import Dataset, Reading
 from treadle.losses import Loss
 from treadle.metrics import Metric
 from treadle.nn import Module
@@ -48,6 +48,7 @@ def train_epoch(
     gradients: Gradients,
     state: State,
     batches: Iterable[Array],
+    reading: Reading,
     key: Callable[[int], int],
     on_step: Callable[[State], None],
     whole: AbstractContextManager[object],
@@ -61,6 +62,7 @@ def train_epoch(
         gradients: of the network and loss, by the parameters of `state`.
         state: changed from step to step.
         batches: numbers of samples (N,).
+        reading: of these batches, begun.
         key: from the number of a step to the number that its randomness derives from.
         on_step: called after each step.
         whole: entered where a step changes `state`, to keep Ctrl-C outside.
@@ -75,7 +77,7 @@ def train_epoch(
     for indices in batches:
         if factor and (lr := optimizer.lr * factor(state.step)) != finite.optimizer.lr:
             finite.optimizer = optimizer.with_lr(lr)
-        state.loss = gradients.step(indices, key(state.step))
+        state.loss = gradients.step(indices, key(state.step), reading.next)
         if diagnosis:
             diagnosis.begin(state)
         with whole:

@@ -7,6 +7,7 @@ memory and give the same bits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +85,8 @@ class Gradients:
     def __init__(self, network: Module, loss: Loss, params: Tree, trained: set[str], feed: Feed) -> None:
         self.network, self.loss, self.params, self.trained, self.feed = network, loss, params, trained, feed
         self.places = dict(leaves(params))
-        self._images = any(leaf.ndim == 4 for leaf in self.places.values())  # of filters: inputs lie as they want them
+        filters = any(leaf.ndim == 4 for leaf in self.places.values())
+        self.batch_last = filters and feed.inputs.ndim == 4  # images lie as filters want them
         self.vector, self.tree = flat({path: leaf for path, leaf in self.places.items() if path in trained}, trained)
         others = self.places.keys() - trained
         self.running, next_values = flat({path: self.places[path] for path in self.places if path in others}, others)
@@ -95,16 +97,20 @@ class Gradients:
         self.why_not: str | None = None
         self._shapes: dict[int, _Shape] = {}
 
-    def step(self, indices: Array, key: int) -> float:
+    def step(self, indices: Array, key: int, read: Callable[[Array, Array], None] | None = None) -> float:
         """Compute the loss of samples by their numbers; its gradients are then in `vector`, by path in `tree`.
 
+        `read` writes inputs and targets of these samples into the arrays given; without it they are read here.
         `updates` then has the next values of what changes without a gradient, such as running means, by path; they
         lie in `running`.
         """
         shape = self._shapes.get(len(indices))
         if shape is None:
             shape = self._shapes[len(indices)] = self._make(len(indices))
-        self.feed.take(indices, shape.inputs, shape.targets)
+        if read:
+            read(shape.inputs, shape.targets)
+        else:
+            self.feed.take(indices, shape.inputs, shape.targets)
         self.key[...] = key
         self.batch = shape.inputs, shape.targets, indices
         shape.count += 1
@@ -128,7 +134,7 @@ class Gradients:
         return shape.inputs, shape.targets
 
     def _make(self, size: int) -> _Shape:
-        make = kernels.batch_array if self._images and self.feed.inputs.ndim == 4 else kernels.aligned_empty
+        make = kernels.batch_array if self.batch_last else kernels.aligned_empty
         targets = self.feed.targets
         inputs = make((size, *self.feed.inputs.shape[1:]), self.feed.dtype)
         return _Shape(inputs, np.empty((size, *targets.shape[1:]), targets.dtype))

@@ -81,8 +81,9 @@ def test_values_may_begin_late_and_in_another_block(tmp_path, monkeypatch):
         ("x,y\n1,2\n3,1_000\n", "line 3: 'y' has numbers before, and here '1_000'"),
         ("x,y\n1,2\n3,9007199254740993\n", "line 3: 'y' is 9007199254740993, and whole numbers beyond"),
         ("x,y\n1,2\n3,inf\n", "line 3: 'y' has numbers before, and here 'inf'"),
+        ("x,y\n1,2\n3," + "0" * 5000 + "9007199254740993\n", "line 3: 'y' is 0000.*, and whole numbers beyond"),
     ],
-    ids=range(21),
+    ids=range(22),
 )
 def test_bad_files_are_told_with_the_line(tmp_path, content, message):
     path = write(tmp_path / "a.csv", content)
@@ -100,6 +101,28 @@ def test_bombs_and_damage_of_gzip(tmp_path):
         read_delimited(write(tmp_path / "b.csv.gz", gzip.compress(b"x\n" + b"1" * 100_000_000)))
     with pytest.raises(DataError, match="truncated gzip"):
         read_delimited(write(tmp_path / "c.csv.gz", bomb.read_bytes()[:-20]))
+
+
+def test_digits_beyond_what_python_converts_are_a_number_where_they_are_zeros(tmp_path):
+    path = write(tmp_path / "a.csv", "x,y\n1,2\n3," + "0" * 5000 + "9007199254740994\n")
+    assert read_delimited(path).columns["y"][1] == 9007199254740994
+
+
+def test_a_row_spread_over_many_lines_is_bounded_and_so_is_a_block_of_long_rows(tmp_path, monkeypatch):
+    bomb = write(tmp_path / "a.csv.gz", gzip.compress(b"a,b\n" + b'"\n1",' * 1_000_000, 1))
+    with pytest.raises(DataError, match="line 209717: its row is longer than 1,048,576 bytes: is a quote not closed"):
+        read_delimited(bomb)
+    monkeypatch.setitem(read_delimited.__globals__, "_BLOCK_FIELDS", 5)
+    table = read_delimited(write(tmp_path / "b.csv", "x,y\n" + "".join(f"{i},{-i}\n" for i in range(9))))
+    assert table.columns["y"].tolist() == [-i for i in range(9)]
+
+
+def test_a_hundred_thousand_columns_are_read(tmp_path):
+    names = [f"c{number}" for number in range(100_000)]
+    table = read_delimited(write(tmp_path / "a.csv", ",".join(names) + "\n" + ",".join("1" * len(names)) + "\n"))
+    assert list(table.columns) == names
+    with pytest.raises(DataError, match="two columns are called 'c5'"):
+        read_delimited(write(tmp_path / "b.csv", ",".join([*names, "c5"]) + "\n"))
 
 
 @pytest.mark.parametrize("delimiter", ["", ",,", '"', "\n"])

@@ -142,7 +142,7 @@ def test_folders_of_sets_have_folders_of_classes(tmp_path):
         ({"size": [5]}, "size should be height and width"),
         ({"size": [0, 5]}, "size should be height and width"),
         ({"channels": 2}, "channels should be 1 for grey or 3 for colour, found 2"),
-        ({"target": "cat"}, "target is not a setting of this source: it takes size, channels, split"),
+        ({"target": "cat"}, "target is not a setting of this source: it takes size, channels, split, stream"),
     ],
 )
 def test_settings_that_do_not_fit(animals, settings, message):
@@ -153,4 +153,4 @@ def test_settings_that_do_not_fit(animals, settings, message):
 def test_images_that_memory_does_not_hold(animals, monkeypatch):
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 100})())
     with pytest.raises(MemoryLimitError, match=r"24 images of shape \(1, 6, 5\) need .* give a smaller size"):
-        load(animals)
+        load(animals, stream=False)

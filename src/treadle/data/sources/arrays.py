@@ -1,6 +1,8 @@
-"""Arrays of NumPy: NPZ archives, read without unpickling anything, in memory that the header promises."""
+"""Arrays of NumPy: NPZ archives and folders of NPY files, read without unpickling anything."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,11 @@ from numpy.typing import NDArray
 from treadle.data.assemble import from_arrays
 from treadle.data.dataset import Dataset, Sets
 from treadle.data.split import RandomSplit
+from treadle.data.stored import Indices, Stored
 from treadle.errors import DataError
+from treadle.memory import available, require_available
 
+Inputs = NDArray[Any] | Stored
 _SETS = {"train": ("_train",), "validation": ("_validation", "_val", "_valid"), "test": ("_test",)}
 _INPUTS, _TARGETS = ("x", "inputs", "images"), ("y", "targets", "labels")
 
@@ -41,28 +46,110 @@ def load_npz(
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: {'expected a file' if path.exists() else 'no such file'}")
-    import psutil
+    return _sets(path, _read(path, min(limit_bytes, available())), classes, split)
 
-    arrays = _read(path, min(limit_bytes, psutil.virtual_memory().available))
+
+def load_npy_folder(folder: str | Path, *, classes: bool | None = None, split: RandomSplit | None = None) -> Sets:
+    """Read a folder of NPY files, called as the arrays of `load_npz`: x.npy and y.npy, or x_train.npy and so on.
+
+    Inputs are mapped into memory: they may be larger than it, and are read from the disk when they are needed.
+
+    Args:
+        folder: of the files.
+        classes, split: as in `load_npz`.
+
+    Raises:
+        DataError: names the file; as `load_npz` does.
+
+    >>> load_npy_folder("missing")
+    Traceback (most recent call last):
+    treadle.errors.DataError: missing: no such folder
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: {'expected a folder' if folder.exists() else 'no such folder'}")
+    arrays: dict[str, Inputs] = {}
+    for path in sorted(folder.glob("*.npy")):
+        if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+            raise DataError(f"{path}: a link to {path.resolve()}: put the file itself into the folder")
+        if path.stem.partition("_")[0] in _INPUTS:
+            arrays[path.stem] = MappedArray(path)
+        else:
+            with _opened(path) as file:
+                arrays[path.stem] = _array(str(path), file, path.stat().st_size)
+    return _sets(folder, arrays, classes, split)
+
+
+class MappedArray(Stored):
+    """The array of an NPY file, mapped into memory.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        DataError: the header is none, promises another size than the file has, or objects.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _opened(path) as file:
+            shape, self._fortran, self._stored_dtype = _header(str(path), file, path.stat().st_size)
+            self._begin, self._stored_shape = file.tell(), shape
+        self._map()
+
+    def _map(self) -> None:
+        """Map the file, and look at it as samples (N, …)."""
+        order: Any = "F" if self._fortran else "C"
+        if math.prod(map(int, self._stored_shape)):
+            mapped = np.memmap(self.path, self._stored_dtype, "r", self._begin, self._stored_shape, order)
+            self.array = _images(np.asarray(mapped))
+        else:
+            self.array = np.zeros(self._stored_shape, self._stored_dtype)
+        self.shape, self.dtype = self.array.shape, self.array.dtype
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in ("array", "survey")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._map()
+
+    def read(self, indices: Indices) -> NDArray[Any]:
+        """Read samples by their numbers."""
+        found: NDArray[Any] = self.array[indices]
+        return found
+
+
+def _sets(path: Path, arrays: dict[str, Inputs], classes: bool | None, split: RandomSplit | None) -> Sets:
+    """Make three sets of arrays by their names."""
     if any(f"{name}_train" in arrays for name in (*_INPUTS, *_TARGETS)):
         if split is not None:
             raise DataError(f"{path}: has its own sets: leave out split")
         pairs = {part: _pair(path, arrays, endings) for part, endings in _SETS.items()}
         labels, names = _labels(path, [y for _, y in pairs.values()], classes)
         train, validation, test = (
-            Dataset(_images(x), y, names, part) for (part, (x, _)), y in zip(pairs.items(), labels, strict=True)
+            Dataset(_held(x), y, names, part) for (part, (x, _)), y in zip(pairs.items(), labels, strict=True)
         )
         return Sets(train, validation, test, path.stem, f"arrays in {path}")
     x, y = _pair(path, arrays, ("",))
     (targets,), names = _labels(path, [y], classes)
-    return from_arrays(_images(x), targets, classes=names, split=split, name=path.stem, origin=f"arrays in {path}")
+    return from_arrays(_held(x), targets, classes=names, split=split, name=path.stem, origin=f"arrays in {path}")
 
 
-def _read(path: Path, limit_bytes: int) -> dict[str, NDArray[Any]]:
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _read(path: Path, limit_bytes: int) -> dict[str, Inputs]:
     """Read all arrays, each after a look at its header."""
     import zipfile
 
-    found: dict[str, NDArray[Any]] = {}
+    found: dict[str, Inputs] = {}
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
@@ -84,10 +171,8 @@ def _read(path: Path, limit_bytes: int) -> dict[str, NDArray[Any]]:
     return found
 
 
-def _array(where: str, file: Any, size: int) -> NDArray[Any]:
-    import zipfile
-    import zlib
-
+def _header(where: str, file: Any, size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether columns come first, and dtype of an array in a file of so many bytes."""
     try:
         version = np.lib.format.read_magic(file)
         if version not in ((1, 0), (2, 0)):
@@ -103,6 +188,16 @@ def _array(where: str, file: Any, size: int) -> NDArray[Any]:
     needed = math.prod(shape) * dtype.itemsize
     if file.tell() + needed != size:
         raise DataError(f"{where}: its header promises {needed} bytes for shape {shape}, found {size - file.tell()}")
+    return shape, fortran, dtype
+
+
+def _array(where: str, file: Any, size: int) -> NDArray[Any]:
+    import zipfile
+    import zlib
+
+    shape, fortran, dtype = _header(where, file, size)
+    needed = math.prod(shape) * dtype.itemsize
+    require_available(where, needed, "only inputs in files x.npy are left on disk")
     try:
         content = file.read(needed)
     except (zipfile.BadZipFile, EOFError, zlib.error) as error:
@@ -113,7 +208,7 @@ def _array(where: str, file: Any, size: int) -> NDArray[Any]:
     return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
 
 
-def _pair(path: Path, arrays: dict[str, NDArray[Any]], endings: tuple[str, ...]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _pair(path: Path, arrays: dict[str, Inputs], endings: tuple[str, ...]) -> tuple[Inputs, NDArray[Any]]:
     """Inputs and targets of one set."""
     pair = []
     for names in (_INPUTS, _TARGETS):
@@ -125,6 +220,7 @@ def _pair(path: Path, arrays: dict[str, NDArray[Any]], endings: tuple[str, ...])
             )
         pair.append(known[0])
     x, y = pair
+    assert isinstance(y, np.ndarray)
     if x.dtype.kind not in "biuf":
         raise DataError(f"{path}: inputs should be numbers, found {x.dtype}")
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
@@ -134,11 +230,16 @@ def _pair(path: Path, arrays: dict[str, NDArray[Any]], endings: tuple[str, ...])
 
 
 def _images(x: NDArray[Any]) -> NDArray[Any]:
+    """Images (N, H, W) or (N, H, W, C) as (N, C, H, W), in the memory they have."""
     if x.ndim == 3:
         return x[:, None]
     if x.ndim == 4 and x.shape[3] in (1, 3) and x.shape[1] not in (1, 3):
-        return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+        return x.transpose(0, 3, 1, 2)
     return x
+
+
+def _held(x: Inputs) -> Inputs:
+    return x if isinstance(x, Stored) else np.ascontiguousarray(_images(x))
 
 
 def _labels(

@@ -14,7 +14,8 @@ from treadle.errors import DataError, suggest
 ABSENT = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?"})  # what stands for no value
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _BLOCK = 10_000  # rows turned into arrays at a time
-_LONGEST_LINE = 1 << 20  # bytes
+_BLOCK_FIELDS = 1 << 22  # and fields, where rows are long
+_LONGEST_LINE = 1 << 20  # bytes; of a row as well, which quotes can spread over many lines
 _LONGEST_FIELD = 1 << 16  # characters
 _EXACT = 2.0**53  # up to which float64 holds every whole number
 
@@ -65,6 +66,7 @@ def read_delimited(
             if name not in names:
                 raise DataError(f"{path}: no column is called {name!r}: {suggest(name, names)}")
         columns = [_Column(path, name, name in words) for name in names]
+        most = min(_BLOCK, max(1, _BLOCK_FIELDS // len(names)))
         numbers: list[int] = []
         block: list[list[str]] = [] if header else [first[1]]
         places: list[int] = [] if header else [first[0]]
@@ -76,7 +78,7 @@ def read_delimited(
                 )
             block.append(row)
             places.append(place)
-            if len(block) == _BLOCK:
+            if len(block) >= most:
                 _add(columns, block, places, numbers)
         _add(columns, block, places, numbers)
     if not numbers:
@@ -95,11 +97,13 @@ def _add(columns: "list[_Column]", block: list[list[str]], places: list[int], nu
 
 def _names(path: Path, row: list[str]) -> list[str]:
     names = [name.strip() for name in row]
+    seen: set[str] = set()
     for number, name in enumerate(names, 1):
         if not name:
             raise DataError(f"{path}: line 1: column {number} has no name: name it, or set header to false")
-        if names.index(name) < number - 1:
+        if name in seen:
             raise DataError(f"{path}: line 1: two columns are called {name!r}")
+        seen.add(name)
     if all(_number(name) is not None for name in names):
         raise DataError(f"{path}: line 1: names of columns are expected, found numbers: set header to false")
     return names
@@ -111,7 +115,7 @@ def _rows(path: Path, lines: "_Lines", reader: Any) -> Iterator[tuple[int, list[
 
     empty = 0
     while True:
-        begun = lines.number + 1
+        begun, lines.row_left = lines.number + 1, _LONGEST_LINE
         try:
             row = next(reader)
         except StopIteration:
@@ -137,6 +141,7 @@ class _Lines:
 
     def __init__(self, path: Path, stream: Any, limit_bytes: int) -> None:
         self.path, self.stream, self.left, self.number = path, stream, limit_bytes, 0
+        self.row_left = _LONGEST_LINE
 
     def __iter__(self) -> "_Lines":
         return self
@@ -148,8 +153,11 @@ class _Lines:
         self.number += 1
         where = f"{self.path}: line {self.number}"
         self.left -= len(line)
+        self.row_left -= len(line)
         if len(line) > _LONGEST_LINE:
             raise DataError(f"{where}: longer than {_LONGEST_LINE:,} bytes")
+        if self.row_left < 0:
+            raise DataError(f"{where}: its row is longer than {_LONGEST_LINE:,} bytes: is a quote not closed?")
         if self.left < 0:
             raise DataError(f"{where}: the text is longer than the limit of bytes")
         if self.number == 1:
@@ -169,6 +177,12 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return value if "_" not in text and np.isfinite(value) else None
+
+
+def _exact(digits: str, value: float) -> bool:
+    from decimal import Decimal  # Python makes no int of more than 4,300 digits, zeros before them included
+
+    return Decimal(digits) == Decimal(value)
 
 
 class _Column:
@@ -209,7 +223,7 @@ class _Column:
                     f"{self.path}: line {places[number]}: {self.name!r} has numbers before, and here {field[:40]!r}: "
                     "correct it, leave it empty, or name the column in categorical"
                 )
-            if abs(value) >= _EXACT and field.lstrip("+-").isdigit() and int(field) != int(value):
+            if abs(value) >= _EXACT and field.lstrip("+-").isdigit() and not _exact(field, value):
                 raise DataError(
                     f"{self.path}: line {places[number]}: {self.name!r} is {field[:40]}, and whole numbers beyond 2^53 "
                     "lose digits: if they are names, put the column into categorical or ignore"

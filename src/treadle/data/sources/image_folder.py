@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from treadle.data.assemble import from_arrays
 from treadle.data.dataset import Dataset, Sets
 from treadle.data.image import SUFFIXES, decode_image
-from treadle.data.memory import require_available
 from treadle.data.split import RandomSplit
+from treadle.data.stored import Indices, Stored, stays_on_disk
 from treadle.errors import DataError
+from treadle.memory import require_available
 
 SETS = {"train": ("train", "training"), "validation": ("validation", "val", "valid"), "test": ("test", "testing")}
 
@@ -22,6 +23,7 @@ def load_image_folder(
     size: Sequence[int] | None = None,
     channels: int | None = None,
     split: RandomSplit | None = None,
+    stream: bool | None = None,
 ) -> Sets:
     """Read a folder of PNG, JPEG or BMP files, in which each class has a folder of its own.
 
@@ -34,6 +36,8 @@ def load_image_folder(
         size: height and width to bring all images to; where none is given all must have one size.
         channels: 1 for grey, 3 for colour; where none is given, all must be grey, or all in colour.
         split: as in `from_arrays`.
+        stream: whether images stay on disk and are read when they are needed; where nothing is said, those that would
+            take more than half of the memory available do.
 
     Raises:
         DataError: names the file: another size or kind than the images before, damage, no image, a link that leads out
@@ -64,12 +68,19 @@ def load_image_folder(
             raise DataError(
                 f"{folder}: the sets have different classes: {', '.join(odd)} is not in all of them ({name})"
             )
-    reader = _Reader(size if size is None else (size[0], size[1]), channels)
-    parts = {name: reader.read([path for paths in part.values() for path in paths]) for name, part in found.items()}
+    every = {name: [path for paths in part.values() for path in paths] for name, part in found.items()}
+    first = next(iter(every.values()))[0]
+    shape = decode_image(first, channels=channels, size=None if size is None else (size[0], size[1])).shape
+    files = {name: ImageFiles(paths, shape, size is not None, channels, first.name) for name, paths in every.items()}
+    needed = 2 * sum(part.nbytes for part in files.values())  # a split copies
+    streams = stays_on_disk(stream, needed)
+    if not streams:
+        require_available(f"{sum(map(len, files.values())):,} images of shape {shape}", needed, "give a smaller size")
+    parts = {name: part if streams else part[:] for name, part in files.items()}
     labels = {name: np.repeat(np.arange(len(part)), [len(p) for p in part.values()]) for name, part in found.items()}
     count = sum(map(len, labels.values()))
     told = f"{count} images in {len(classes)} folders of {folder}" + (
-        f", brought to {size[0]}×{size[1]}" if size else ""
+        (f", brought to {size[0]}×{size[1]}" if size else "") + (", which stay on disk" if streams else "")
     )
     if sets is None:
         return from_arrays(parts["all"], labels["all"], classes=classes, split=split, name=root.name, origin=told)
@@ -151,39 +162,42 @@ def _require_folders(folder: Path) -> None:
             raise DataError(f"{entry}: expected folders alone here, found a file: move it into one, or elsewhere")
 
 
-class _Reader:
-    """Reads images that are all to have the shape of the first."""
+class ImageFiles(Stored):
+    """Images in files, all of one shape.
 
-    def __init__(self, size: tuple[int, int] | None, channels: int | None) -> None:
-        self.size, self.channels = size, channels
-        self.first: tuple[Path, tuple[int, ...]] | None = None
+    Args:
+        paths: of the files.
+        shape: (C, H, W), that all must have.
+        resized: whether they are brought to its height and width.
+        channels: 1 or 3; None where files must have those of the shape.
+        like: name of the file that has this shape, for messages.
+    """
 
-    def read(self, paths: list[Path]) -> NDArray[np.uint8]:
-        """Return the images (N, C, H, W)."""
-        pixels: NDArray[np.uint8] | None = None
-        for number, path in enumerate(paths):
-            image = decode_image(path, channels=self.channels, size=self.size)
-            if self.first is None:
-                self.first = path, image.shape
-            self._require_same(path, image.shape)
-            if pixels is None:
-                size = 2 * len(paths) * image.nbytes  # a split copies
-                require_available(f"{len(paths):,} images of shape {image.shape}", size, "give a smaller size")
-                pixels = np.empty((len(paths), *image.shape), np.uint8)
-            pixels[number] = image
-        assert pixels is not None
+    def __init__(
+        self, paths: Sequence[Path], shape: tuple[int, ...], resized: bool, channels: int | None, like: str
+    ) -> None:
+        self.paths, self.channels, self.like = tuple(paths), channels, like
+        self.shape, self.dtype = (len(paths), *shape), np.dtype(np.uint8)
+        self.size_wanted = (shape[1], shape[2]) if resized else None
+
+    def read(self, indices: Indices) -> NDArray[np.uint8]:
+        """Decode images by their numbers."""
+        pixels = np.empty((len(indices), *self.shape[1:]), np.uint8)
+        for place, number in enumerate(indices):
+            image = decode_image(self.paths[number], channels=self.channels, size=self.size_wanted)
+            self._require_same(self.paths[number], image.shape)
+            pixels[place] = image
         return pixels
 
     def _require_same(self, path: Path, shape: tuple[int, ...]) -> None:
-        assert self.first is not None
-        before, expected = self.first
+        expected = self.shape[1:]
         if shape[1:] != expected[1:]:
             raise DataError(
-                f"{path}: {shape[2]}×{shape[1]} pixels (width×height), and {before.name} has "
+                f"{path}: {shape[2]}×{shape[1]} pixels (width×height), and {self.like} has "
                 f"{expected[2]}×{expected[1]}: bring all to one size with size, such as [{expected[1]}, {expected[2]}]"
             )
         if shape[0] != expected[0]:
             kinds = {1: "grey", 3: "in colour"}
             raise DataError(
-                f"{path}: {kinds[shape[0]]}, and {before.name} is {kinds[expected[0]]}: set channels to 1 or 3"
+                f"{path}: {kinds[shape[0]]}, and {self.like} is {kinds[expected[0]]}: set channels to 1 or 3"
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,20 +11,16 @@ from typing import Any
 
 import numba
 
+from treadle.folders import user_cache
+
 
 def cache_folder() -> Path:
     """Return the folder of compiled kernels: in TREADLE_CACHE_DIR, or where the system keeps caches of programs.
 
     Its name holds a hash of the sources, for Numba itself does not notice an edited function that another calls.
     """
-    if given := os.environ.get("TREADLE_CACHE_DIR"):
-        base = Path(given)
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "treadle"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches" / "treadle"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "treadle"
+    given = os.environ.get("TREADLE_CACHE_DIR")
+    base = Path(given) if given else user_cache()
     sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
     sources += os.environ.get("TREADLE_VECTOR_BYTES", "").encode()
     return base / f"kernels-{hashlib.sha256(sources).hexdigest()[:16]}"

@@ -1,0 +1,321 @@
+"""Batches made ahead of their use, by threads or processes, in the order and with the bits of those made in time."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from treadle.errors import DataError, MemoryLimitError
+
+if TYPE_CHECKING:
+    from treadle.data.workers import Worker
+
+WORKER_KINDS = ("thread", "process")
+LOGGED = 1_000  # batches whose times are kept one by one
+_LINE = 64  # bytes of a line of the cache
+
+Indices = NDArray[np.int64]
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Prefetch:
+    """How batches are read ahead of their use.
+
+    Args:
+        batches: most that are made, or being made, ahead; 0 makes each when it is needed.
+        workers: threads or processes that make them.
+        worker_kind: "thread" or "process".
+        worker_timeout: seconds after which a worker that gives no batch is said to hang.
+
+    Raises:
+        DataError: a number out of its range, an unknown kind.
+    """
+
+    batches: int = 0
+    workers: int = 1
+    worker_kind: str = "thread"
+    worker_timeout: float = 4.0
+
+    def __post_init__(self) -> None:
+        for name, least in (("batches", 0), ("workers", 1)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise DataError(f"{name} should be a whole number of at least {least}, found {value!r}")
+        if self.worker_kind not in WORKER_KINDS:
+            raise DataError(f"worker_kind should be one of {', '.join(WORKER_KINDS)}, found {self.worker_kind!r}")
+        if not 0 < self.worker_timeout < math.inf:
+            raise DataError(f"worker_timeout should be seconds above 0, found {self.worker_timeout}")
+
+
+class Maker(Protocol):
+    """Makes batches of samples by their numbers; it can be sent to processes."""
+
+    name: str
+    inputs: Any
+    dtype: np.dtype[Any]
+    targets: Array
+
+    def take(self, indices: Indices, inputs: Array, targets: Array, epoch: int) -> None:
+        """Write the samples of some numbers (N,) into inputs (N, …) and targets (N, …)."""
+        ...
+
+
+class Times(NamedTuple):
+    """When a batch was read and waited for, in seconds of `time.perf_counter`, and by which worker; 0 is training."""
+
+    read_begin: float
+    read_end: float
+    wait_begin: float
+    wait_end: float
+    worker: int
+
+
+class Reading:
+    """Reads batches for training; use it in a `with` block, which ends its workers.
+
+    Args:
+        maker: makes the batches.
+        batch_size: samples of the largest.
+        prefetch: how they are made ahead.
+        batch_last: whether images (N, C, H, W) lie in memory as (C, H, W, N), as those that they are copied to.
+
+    `times` has those of the first batches; `waited` is how many seconds training waited for batches.
+    """
+
+    def __init__(
+        self, maker: Maker, batch_size: int, prefetch: Prefetch | None = None, *, batch_last: bool = False
+    ) -> None:
+        self.maker, self.prefetch = maker, prefetch or Prefetch()
+        self.times: list[Times] = []
+        self.waited = 0.0
+        self._parts: Sequence[Indices] = ()
+        self._epoch = self._next = self._sent = 0
+        self._slots = _Slots(maker, batch_size, batch_last)
+        self._workers: list[Worker] = []
+        self._shared: list[_Shared] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._end()
+
+    def begin(self, parts: Sequence[Indices], epoch: int) -> None:
+        """Read the batches of an epoch, given by the numbers of their samples, beginning now."""
+        self._parts, self._epoch, self._next, self._sent = parts, epoch, 0, 0
+        self._send()
+
+    def next(self, inputs: Array, targets: Array) -> None:
+        """Write the next batch into inputs (N, …) and targets (N, …).
+
+        Raises:
+            WorkerError: a worker was ended, or hangs.
+            Exception: what reading raises, with the number of the sample as a note.
+        """
+        number, begun = self._next, time.perf_counter()
+        self._next += 1
+        if not self._workers:
+            _read(self.maker, self._parts[number], inputs, targets, self._epoch, "")
+            self._note(Times(begun, time.perf_counter(), begun, time.perf_counter(), 0))
+            return
+        worker = self._workers[number % len(self._workers)]
+        for one in self._workers:
+            one.require_alive()
+        done = worker.receive(f"batch {number + 1} of epoch {self._epoch + 1}")
+        if done.error is not None:
+            raise done.error
+        made = self._slots.views(number % self.prefetch.batches, len(inputs))
+        np.copyto(inputs, made[0])
+        np.copyto(targets, made[1])
+        ended = time.perf_counter()
+        self._send()
+        self._note(Times(done.begun, done.ended, begun, ended, worker.number))
+
+    def _send(self) -> None:
+        """Let batches be made as long as there is a place for them."""
+        while self._workers and self._sent < min(self._next + self.prefetch.batches, len(self._parts)):
+            worker = self._workers[self._sent % len(self._workers)]
+            worker.send((self._sent % self.prefetch.batches, self._parts[self._sent], self._epoch, str(worker)))
+            self._sent += 1
+
+    def _note(self, times: Times) -> None:
+        self.waited += times.wait_end - times.wait_begin
+        if len(self.times) < LOGGED:
+            self.times.append(times)
+
+    def _start(self) -> None:
+        if not self.prefetch.batches:
+            return
+        from treadle.data.workers import ProcessWorker, ThreadWorker  # they import what few trainings need
+
+        processes = self.prefetch.worker_kind == "process"
+        self._slots.make(self.prefetch.batches, self._share if processes else _Memory)
+        maker: Any = self.maker
+        if processes and isinstance(maker.inputs, np.ndarray):
+            maker = _Sent(maker, self._copied(maker.inputs))
+        kind: Any = ProcessWorker if processes else ThreadWorker
+        for number in range(1, self.prefetch.workers + 1):
+            self._workers.append(kind(number, self.prefetch.worker_timeout, _Job(maker, self._slots)))
+
+    def _share(self, size: int) -> _Shared:
+        self._shared.append(_Shared(size))
+        return self._shared[-1]
+
+    def _copied(self, array: Array) -> tuple[_Shared, tuple[int, ...], np.dtype[Any]]:
+        shared = self._share(array.nbytes)
+        np.copyto(shared.array(array.shape, array.dtype), array)
+        return shared, array.shape, array.dtype
+
+    def _end(self) -> None:
+        for worker in self._workers:
+            worker.stop()
+        self._workers = []
+        for shared in self._shared:
+            shared.close()
+        self._shared = []
+
+
+class _Slots:
+    """Memory for batches on their way."""
+
+    def __init__(self, maker: Maker, batch_size: int, batch_last: bool) -> None:
+        self.batch_last = batch_last
+        self.samples, self.dtype = tuple(maker.inputs.shape[1:]), maker.dtype
+        self.target, self.target_dtype = maker.targets.shape[1:], maker.targets.dtype
+        self.inputs_size = -(-batch_size * math.prod(self.samples) * self.dtype.itemsize // _LINE) * _LINE
+        targets = batch_size * math.prod(self.target) * self.target_dtype.itemsize
+        self.size = self.inputs_size + -(-targets // _LINE) * _LINE
+        self.memory: Any = None
+
+    def make(self, count: int, memory: Callable[[int], Any]) -> None:
+        """Allocate so many places."""
+        self.memory = memory(count * self.size)
+
+    def views(self, slot: int, count: int) -> tuple[Array, Array]:
+        """Return inputs (N, …) and targets (N, …) of so many samples in a place."""
+        begin = slot * self.size
+        shape = (*self.samples, count) if self.batch_last else (count, *self.samples)
+        inputs = self.memory.array(shape, self.dtype, begin)
+        targets = self.memory.array((count, *self.target), self.target_dtype, begin + self.inputs_size)
+        return (np.moveaxis(inputs, -1, 0) if self.batch_last else inputs), targets
+
+
+class _Job:
+    """Makes one batch in its place; what a worker does."""
+
+    def __init__(self, maker: Maker, slots: _Slots) -> None:
+        self.maker, self.slots = maker, slots
+
+    def __call__(self, job: tuple[int, Indices, int, str]) -> None:
+        slot, indices, epoch, worker = job
+        _read(self.maker, indices, *self.slots.views(slot, len(indices)), epoch, f", in {worker}")
+
+
+def _read(maker: Maker, indices: Indices, inputs: Array, targets: Array, epoch: int, where: str) -> None:
+    """Make a batch; an error gets a note that tells the sample, found by reading one after the other."""
+    try:
+        maker.take(indices, inputs, targets, epoch)
+    except Exception as error:
+        for place, number in enumerate(indices.tolist()):
+            one = slice(place, place + 1)
+            try:
+                maker.take(indices[one], inputs[one], targets[one], epoch)
+            except Exception as again:
+                again.add_note(f"while reading sample {number} of {maker.name}{where}")
+                raise again from None
+        error.add_note(f"while reading samples {', '.join(map(str, indices[:5]))}, … of {maker.name}{where}")
+        raise
+
+
+class _Memory:
+    """Bytes of this process."""
+
+    def __init__(self, size: int) -> None:
+        self._bytes = np.empty(size + _LINE, np.uint8)
+        self._begin = -self._bytes.ctypes.data % _LINE
+
+    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any], begin: int = 0) -> Array:
+        """Return an array in some of the bytes."""
+        return np.ndarray(shape, dtype, self._bytes.data, self._begin + begin)
+
+
+class _Shared:
+    """Bytes that processes share; sent by name."""
+
+    def __init__(self, size: int) -> None:
+        from multiprocessing import shared_memory
+
+        try:
+            self._memory = shared_memory.SharedMemory(create=True, size=max(size, 1))
+        except OSError as error:
+            raise MemoryLimitError(f"{size:,} bytes of shared memory cannot be had: {error.strerror}") from error
+        try:
+            _reserve(self._memory.name, size)
+        except OSError as error:
+            self.close()
+            raise MemoryLimitError(
+                f"batches on their way between processes need {size:,} bytes of shared memory: {error.strerror}: give "
+                "the container more (--shm-size), or use threads"
+            ) from error
+
+    def __getstate__(self) -> str:
+        return self._memory.name
+
+    def __setstate__(self, name: str) -> None:
+        from multiprocessing import shared_memory
+
+        self._memory = shared_memory.SharedMemory(name)
+
+    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any], begin: int = 0) -> Array:
+        """Return an array in some of the bytes."""
+        return np.ndarray(shape, dtype, self._memory.buf, begin)
+
+    def close(self) -> None:
+        """Give the bytes back to the system."""
+        self._memory.unlink()
+        with suppress(BufferError):  # an array in it is still in use: it goes with that
+            self._memory.close()
+
+
+def _reserve(name: str, size: int) -> None:
+    """Allocate shared memory now: where there is not enough, writing to it later would end the process."""
+    path = Path("/dev/shm") / name  # of Linux; elsewhere there is no such limit to run into
+    if path.exists() and size and hasattr(os, "posix_fallocate"):
+        descriptor = os.open(path, os.O_RDWR)
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        finally:
+            os.close(descriptor)
+
+
+class _Sent:
+    """A maker on its way to a process, its inputs in shared memory."""
+
+    def __init__(self, maker: Maker, inputs: tuple[_Shared, tuple[int, ...], np.dtype[Any]]) -> None:
+        self._maker, self._inputs = maker, inputs
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {name: value for name, value in vars(self._maker).items() if name != "inputs"}
+        return _arrived, (type(self._maker), state, self._inputs)
+
+
+def _arrived(kind: type[Any], state: dict[str, Any], inputs: tuple[_Shared, tuple[int, ...], np.dtype[Any]]) -> Any:
+    maker: Any = object.__new__(kind)
+    shared, shape, dtype = inputs
+    vars(maker).update(state, inputs=shared.array(shape, dtype), _inputs_memory=shared)
+    return maker
