@@ -54,5 +54,8 @@ def digest(params):
 
 
 def same_history(one, other):
-    timeless = [[{k: v for k, v in record.items() if k not in ("seconds", "waited")} for record in run.history] for run in (one, other)]
+    timeless = [
+        [{k: v for k, v in record.items() if k not in ("seconds", "waited")} for record in run.history]
+        for run in (one, other)
+    ]
     return timeless[0] == timeless[1]

@@ -5,7 +5,20 @@ from treadle.autodiff.check import check_gradients
 from treadle.autodiff.functional import value_and_grad
 from treadle.nn import draw, summary
 from treadle.tensor import Tensor, grad, tensor
-from treadle.train import Interrupted, LrRange, Run, Surface, Trace, estimate, fit, loss_surface, lr_range, trace
+from treadle.train import (
+    Interrupted,
+    LrRange,
+    Run,
+    Surface,
+    Timeline,
+    Trace,
+    estimate,
+    fit,
+    loss_surface,
+    lr_range,
+    timeline,
+    trace,
+)
 from treadle.version import __version__
 
 __all__ = [
@@ -14,6 +27,7 @@ __all__ = [
     "Run",
     "Surface",
     "Tensor",
+    "Timeline",
     "Trace",
     "__version__",
     "check_gradients",
@@ -31,6 +45,7 @@ __all__ = [
     "optim",
     "summary",
     "tensor",
+    "timeline",
     "trace",
     "value_and_grad",
 ]

@@ -409,6 +409,8 @@ def test_every_choice_works(cli, digits, zeros_and_ones, tmp_path, monkeypatch, 
             small_public.write(tmp_path, files)
         assert (load(name).train.classes is None) == (name == "diabetes")
         return
+    if setting == "data.worker_kind":
+        changes |= {"data.prefetch": 2, "data.workers": 2}
     changes[setting] = value
     arguments = [part for key, v in changes.items() for part in ("--set", f"{key}={json.dumps(v)}")]
     code, out, err = cli("run", "--json", *arguments)

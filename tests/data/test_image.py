@@ -82,6 +82,16 @@ def test_between_our_limit_and_pillows_warning_is_an_error_too(tmp_path):
         read_image(huge_png(tmp_path / "a.png", 10_000, 10_000), (1, 10_000, 10_000))
 
 
+def test_scans_without_end_are_refused_before_decoding(tmp_path):
+    path = save(tmp_path / "a.jpg", GREY, progressive=True)
+    content = path.read_bytes()
+    last = content.rindex(b"\xff\xda")
+    assert read_image(path, (1, 3, 4)).shape == (1, 3, 4)
+    path.write_bytes(content[:-2] + content[last:-2] * 100 + content[-2:])
+    with pytest.raises(DataError, match="more than 100 scans"):
+        read_image(path, (1, 3, 4))
+
+
 def test_sixteen_bits_are_refused(tmp_path):
     path = save(tmp_path / "a.png", np.arange(4, dtype=np.uint16).reshape(2, 2) * 9000)
     with pytest.raises(DataError, match="16 bits"):

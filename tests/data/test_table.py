@@ -26,6 +26,14 @@ def test_missing_values_are_filled_from_the_training_rows_alone(missing, age):
         Encoding.fit(TABLE, ["size"], train).apply(later)
 
 
+@pytest.mark.parametrize("missing", ["mean", "median"])
+def test_numbers_whose_sum_overflows_fill_nothing(missing):
+    huge = Table("t.csv", {"x": np.array([1e308, 1e308, np.nan, 1e308, 1e308])}, np.arange(5))
+    with pytest.raises(DataError, match=f"t.csv: column 'x' has a {missing} of inf, which fills no gap"):
+        Encoding.fit(huge, ["x"], np.arange(5), missing)
+    assert Encoding.fit(huge, ["x"], np.arange(5), "most_frequent").features[0].fill == 1e308
+
+
 def test_words_become_one_feature_a_category_of_the_training_rows():
     encoding = Encoding.fit(TABLE, ["size", "city"], np.arange(5), "most_frequent")
     assert encoding.names == ["size", "city=Bern", "city=Oslo", "city=Rome"]

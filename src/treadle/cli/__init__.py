@@ -17,6 +17,7 @@ from treadle.cli.run import run
 from treadle.cli.show import show
 from treadle.cli.summary import summary
 from treadle.cli.surface import surface
+from treadle.cli.timeline import timeline
 from treadle.errors import TreadleError
 from treadle.train import Interrupted
 
@@ -32,10 +33,11 @@ app.command(show, sort_key=2)
 app.command(summary, sort_key=3)
 app.command(check, sort_key=4)
 app.command(lr, sort_key=5)
-app.command(surface, sort_key=6)
-app.command(predict, sort_key=7)
-app.command(choices, sort_key=8)
-app.command(fetch, sort_key=9)
+app.command(timeline, sort_key=6)
+app.command(surface, sort_key=7)
+app.command(predict, sort_key=8)
+app.command(choices, sort_key=9)
+app.command(fetch, sort_key=10)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -55,7 +57,8 @@ def call(arguments: Sequence[str]) -> int:
     except CycloptsError:
         return 2
     except TreadleError as error:
-        print(f"error: {error}", file=sys.stderr)
+        notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
+        print(f"error: {error}{notes}", file=sys.stderr)
         return 2
     except Interrupted:
         return 130  # `run` has told where the run was saved

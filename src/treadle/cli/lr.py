@@ -46,14 +46,10 @@ def lr(
         sets,
         loss=chosen.build_loss(),
         optimizer=chosen.build_optimizer(),
-        batch_size=chosen.data.batch_size,
         low=low,
         high=high,
         steps=steps,
-        seed=chosen.training.seed,
-        scale=chosen.data.scale,
-        augmentations=chosen.build_augmentations(),
-        threads=chosen.resources.threads,
+        **chosen.fit_settings(),
         on_trial=tell,
     )
     if svg is not None:

@@ -20,6 +20,7 @@ from treadle.recipe import Recipe
 from treadle.runs import create, save, to_json, train
 from treadle.train import Finding, Interrupted, Run, State
 
+WAITING = 0.3  # share of the time of training from which on a hint about reading ahead is given
 Folder = Annotated[Path, Parameter(name="--runs", help="Folder that the run's own folder is made in.")]
 
 
@@ -199,6 +200,12 @@ class TextReport(Report):
         for metric in run.metrics:
             low, high = test[f"{metric.name}_interval"]
             self._print(f"  {metric.name} {test[metric.name]:.4f}, 95 % interval {low:.4f} to {high:.4f}")
+        waited, seconds = (sum(record[name] for record in run.history) for name in ("waited", "seconds"))
+        if waited > WAITING * seconds:
+            self._print(
+                f"\nreading batches took {waited / seconds:.0%} of the time: `{COMMAND} timeline` with the same"
+            )
+            self._print("arguments tells whether reading ahead would save some of it")
         self._print(f"\nsaved in {folder}")
         if len(run.input_shape) == 3:
             self._print(f"use it: {COMMAND} predict {folder} IMAGE")

@@ -42,8 +42,10 @@ def summary(
         write_text(svg, draw(network, sets.train.shape))
     if not json:
         print(table)
-    settings = {"batch_size": batch_size, "scale": chosen.data.scale, "threads": chosen.resources.threads}
-    time = None if no_time else estimate(network, sets, loss=loss, optimizer=optimizer, **settings)
+    ahead = chosen.build_prefetch()
+    time = None
+    if not no_time:
+        time = estimate(network, sets, loss=loss, optimizer=optimizer, prefetch=ahead, **chosen.fit_settings())
     if json:
         measured = {} if time is None else {"time": time.to_dict()}
         print(to_json({"recipe": chosen.to_dict(), **table.to_dict(), **measured}))

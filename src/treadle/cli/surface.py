@@ -78,11 +78,7 @@ def surface(
         samples=samples,
         seconds=seconds,
         finest=finest,
-        batch_size=chosen.data.batch_size,
-        seed=chosen.training.seed,
-        scale=chosen.data.scale,
-        augmentations=chosen.build_augmentations(),
-        threads=chosen.resources.threads,
+        **chosen.fit_settings(),
         on_level=tell,
     )
     if shown:

@@ -8,7 +8,7 @@ from treadle.data.examine import examine
 from treadle.data.image import decode_image, read_image
 from treadle.data.load import SOURCES, load
 from treadle.data.order import Order, OrderState
-from treadle.data.reading import Prefetch, Reading, Times
+from treadle.data.reading import WORKER_KINDS, Prefetch, Reading, Times
 from treadle.data.scale import (
     SCALES,
     Channel,
@@ -43,6 +43,7 @@ __all__ = [
     "SCALES",
     "SOURCES",
     "SPLITS",
+    "WORKER_KINDS",
     "Augmentation",
     "Batch",
     "BatchMaker",

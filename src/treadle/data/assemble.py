@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treadle.data.dataset import Dataset, Sets
+from treadle.data.order import WINDOW
 from treadle.data.sources.delimited import read_delimited
 from treadle.data.split import GroupedSplit, RandomSplit, StratifiedSplit
 from treadle.data.stored import Stored, subsets
@@ -70,7 +71,7 @@ def _sets(
     cut: Sequence[NDArray[Any] | Stored]
     cut = subsets(inputs, parts) if isinstance(inputs, Stored) else [inputs[part] for part in parts]
     train, validation, test = (
-        Dataset(taken, targets[part], classes, called, blocks_of(part, edges))
+        Dataset(taken, targets[part], classes, called, blocks_of(part, edges), WINDOW * len(part) // inputs.nbytes)
         for taken, part, called in zip(cut, parts, ("train", "validation", "test"), strict=True)
     )
     return Sets(train, validation, test, name, origin, encoding)
@@ -125,7 +126,8 @@ def from_table(
     """
     named = [name for name in table.columns if name not in set(ignore)]
     for name in ignore:
-        table.column(name)
+        if name not in table.columns:
+            table.column(name)  # raises; a column that is left out is not read, for it may hold anything
     if target is None:
         if not named:
             raise DataError(f"{table.name}: no column is left to predict")

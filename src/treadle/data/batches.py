@@ -42,6 +42,7 @@ class BatchMaker:
         seed: int = 0,
     ) -> None:
         self.name, self.inputs, self.scale, self.dtype = data.name, data.inputs, scale, dtype
+        self.blocks = data.blocks
         self.targets = data.targets.astype(dtype, copy=False) if data.classes is None else data.targets
         self.augmentations, self.seed = tuple(augmentations), seed
         if self.augmentations:

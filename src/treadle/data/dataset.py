@@ -22,7 +22,8 @@ class Dataset:
     """Samples with their targets: inputs (N, ...), targets (N,); `classes` names the labels, None means regression.
 
     Inputs are an array, or stay on disk (`Stored`), where taking samples reads them. `blocks` tells how many samples,
-    one after the other, lie together in their file and are best read together; None where that makes no difference.
+    one after the other, lie together in their file and are best read together, and `window` how many are then shuffled
+    together at most; None where that makes no difference.
 
     >>> digits = Dataset(np.zeros((3, 1, 2, 2), np.uint8), np.array([0, 1, 1]), ("zero", "one"), "train")
     >>> len(digits), digits.shape, digits[1:].labels
@@ -34,6 +35,7 @@ class Dataset:
     classes: tuple[str, ...] | None
     name: str
     blocks: tuple[int, ...] | None = None
+    window: int = 1
 
     @property
     def images(self) -> NDArray[Any] | Stored:

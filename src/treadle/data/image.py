@@ -12,6 +12,7 @@ from treadle.errors import DataError
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP"}
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 _ORIENTATION = 0x0112  # the EXIF tag
+_SCAN, _MOST_SCANS = b"\xff\xda", 100  # of a progressive JPEG: some bytes of a scan go over all pixels
 _PNG_BIT_DEPTH = 24  # its byte in the file: Pillow reduces 16-bit colour to 8 without a word
 
 
@@ -97,6 +98,8 @@ def _check_header(path: Path, image: Any, expected: str, max_pixels: int) -> Non
         raise DataError(f"{path}: mislabelled: the name says {expected}, the content is {image.format}")
     if getattr(image, "n_frames", 1) > 1:
         raise DataError(f"{path}: expected one image, found {image.n_frames} frames")
+    if image.info.get("progressive") and path.read_bytes().count(_SCAN) > _MOST_SCANS:
+        raise DataError(f"{path}: more than {_MOST_SCANS} scans, each of which takes time: save it again")
     with path.open("rb") as file:
         start = file.read(_PNG_BIT_DEPTH + 1)
     if image.format == "PNG" and start[_PNG_BIT_DEPTH] == 16:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from treadle.data.dataset import Dataset
 from treadle.errors import DataError
 
-WINDOW = 2**27  # bytes of samples that are shuffled together where they lie in blocks
+WINDOW = 2**26  # bytes of a file whose samples are shuffled together where they lie in blocks
 _ORDER_STREAM = 0x0DE  # keeps these random numbers apart from others drawn with the same seed
 
 
@@ -33,7 +33,7 @@ class Order:
         seed: of the order.
         shuffle: otherwise samples keep the order of the data.
         blocks: how many samples, one after the other, are read together; None where each can be read alone.
-        window: samples to shuffle together, at least, where there are blocks.
+        window: samples to shuffle together, at most, where there are blocks; a block is never parted.
 
     >>> order = Order(size=5, seed=0)
     >>> indices, state = order.next_batch(OrderState(), 3)
@@ -90,8 +90,27 @@ def order_of(dataset: Dataset, seed: int, shuffle: bool = True) -> Order:
     >>> order_of(Dataset(np.zeros((4, 1)), np.zeros(4), None, "train"), seed=0, shuffle=False).indices(0)
     array([0, 1, 2, 3])
     """
-    sample = max(1, dataset.inputs.nbytes // max(1, len(dataset)))
-    return Order(len(dataset), seed, shuffle, dataset.blocks, max(1, WINDOW // sample))
+    return Order(len(dataset), seed, shuffle, dataset.blocks, dataset.window)
+
+
+def draw_some(
+    draws: np.random.Generator, count: int, size: int, blocks: tuple[int, ...] | None = None
+) -> NDArray[np.int64]:
+    """Return so many different numbers of `size` samples, at random; of few blocks, where samples lie in these.
+
+    >>> draw_some(np.random.default_rng(0), 3, 10, (5, 5)).tolist()
+    [8, 6, 9]
+    """
+    if blocks is None:
+        return draws.choice(size, count, replace=False)
+    ends = np.cumsum(blocks)
+    chosen, found = [], 0
+    for block in draws.permutation(len(blocks)):
+        chosen.append(np.arange(ends[block] - blocks[block], ends[block]))
+        found += blocks[block]
+        if found >= count:
+            break
+    return draws.choice(np.concatenate(chosen), count, replace=False)
 
 
 def check_batch_size(batch_size: int, size: int, drop_last: bool) -> None:
@@ -124,8 +143,12 @@ def _indices(size: int, seed: int | None, epoch: int, blocks: tuple[int, ...] | 
 
 
 def _windows(blocks: NDArray[np.int64], drawn: NDArray[np.uint64], window: int) -> NDArray[np.int64]:
-    """Number of the window of each sample: blocks in the order drawn, so many in one as have enough samples."""
-    places = np.argsort(drawn, kind="stable")
-    number = np.empty(len(blocks), np.int64)
-    number[places] = (np.cumsum(blocks[places]) - blocks[places]) // max(window, 1)
-    return np.repeat(number, blocks)
+    """Number of the window of each sample: blocks in the order drawn, as many in one as it has place for."""
+    numbers = np.empty(len(blocks), np.int64)
+    number = filled = 0
+    for block in np.argsort(drawn, kind="stable"):
+        if filled and filled + blocks[block] > window:
+            number, filled = number + 1, 0
+        numbers[block] = number
+        filled += blocks[block]
+    return np.repeat(numbers, blocks)

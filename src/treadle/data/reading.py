@@ -71,13 +71,21 @@ class Maker(Protocol):
 
 
 class Times(NamedTuple):
-    """When a batch was read and waited for, in seconds of `time.perf_counter`, and by which worker; 0 is training."""
+    """When a batch was read and waited for, in seconds of `time.perf_counter`.
+
+    Args:
+        read_begin, read_end: when it was made.
+        wait_begin, wait_end: when training asked for it, and had it.
+        worker: that made it, from 1; 0 for training itself.
+        epoch: from 0.
+    """
 
     read_begin: float
     read_end: float
     wait_begin: float
     wait_end: float
     worker: int
+    epoch: int
 
 
 class Reading:
@@ -131,7 +139,7 @@ class Reading:
         self._next += 1
         if not self._workers:
             _read(self.maker, self._parts[number], inputs, targets, self._epoch, "")
-            self._note(Times(begun, time.perf_counter(), begun, time.perf_counter(), 0))
+            self._note(Times(begun, time.perf_counter(), begun, time.perf_counter(), 0, self._epoch))
             return
         worker = self._workers[number % len(self._workers)]
         for one in self._workers:
@@ -144,7 +152,7 @@ class Reading:
         np.copyto(targets, made[1])
         ended = time.perf_counter()
         self._send()
-        self._note(Times(done.begun, done.ended, begun, ended, worker.number))
+        self._note(Times(done.begun, done.ended, begun, ended, worker.number, self._epoch))
 
     def _send(self) -> None:
         """Let batches be made as long as there is a place for them."""

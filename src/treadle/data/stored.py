@@ -84,6 +84,9 @@ class Stored(ABC):
     @cached_property
     def survey(self) -> Survey:
         """What one pass over all samples tells, made when it is first asked for."""
+        return self._surveyed()
+
+    def _surveyed(self) -> Survey:
         surveyor = _Surveyor(self.shape, self.dtype)
         for _, piece in self.pieces():
             surveyor.add(piece)
@@ -91,7 +94,7 @@ class Stored(ABC):
 
 
 class Subset(Stored):
-    """Some samples of what is stored, by their numbers there, in ascending order.
+    """Some samples of what is stored, by their numbers there.
 
     Args:
         source: all samples.
@@ -101,7 +104,7 @@ class Subset(Stored):
     def __init__(self, source: Stored, rows: Indices) -> None:
         self.source, self.rows = source, rows
         self.shape, self.dtype = (len(rows), *source.shape[1:]), source.dtype
-        self.siblings: tuple[Subset, ...] = (self,)
+        self.siblings: tuple[Subset, ...] = ()
 
     def read(self, indices: Indices) -> NDArray[Any]:
         """Read samples by their numbers in the subset."""
@@ -110,6 +113,8 @@ class Subset(Stored):
     @cached_property
     def survey(self) -> Survey:
         """The survey; those of the subsets of one split are made in one pass over the source."""
+        if not self.siblings:
+            return self._surveyed()
         surveyors = [_Surveyor(one.shape, one.dtype) for one in self.siblings]
         for begin, piece in self.source.pieces():
             for one, surveyor in zip(self.siblings, surveyors, strict=True):
@@ -189,7 +194,7 @@ class _Surveyor:
         if self.odd is None and not (np.isfinite(low).all() and np.isfinite(high).all()):
             place = np.unravel_index(int(np.isfinite(samples).argmin()), samples.shape)
             self.odd = (self.count + int(place[0]), *(int(n) for n in place[1:])), float(samples[place])
-        self.digest.update(np.ascontiguousarray(samples).data.cast("B"))
+        self.digest.update(np.ascontiguousarray(samples).data.cast("B") if samples.size else b"")
         self.count += len(samples)
 
     def result(self) -> Survey:
@@ -197,4 +202,10 @@ class _Surveyor:
 
 
 def _numbers(index: slice | Indices, count: int) -> Indices:
-    return np.arange(*index.indices(count)) if isinstance(index, slice) else np.asarray(index)
+    """The numbers of samples that an index means to NumPy: masks and negative numbers are understood."""
+    if isinstance(index, slice):
+        return np.arange(*index.indices(count))
+    numbers = np.asarray(index)
+    if numbers.dtype.kind in "iu" and numbers.size and numbers.min() >= 0 and numbers.max() < count:
+        return numbers
+    return np.arange(count)[index]

@@ -216,7 +216,16 @@ def _feature(table: Table, name: str, rows: NDArray[np.int64], missing: str) -> 
     if not len(known):
         raise DataError(f"{table.name}: column {name!r} has no value in any training row: leave it out with ignore")
     if known.dtype.kind == "f":
-        return Feature(name, None, float(_FILLS[missing](known)) if missing != "error" else None)
+        if missing == "error":
+            return Feature(name)
+        with np.errstate(all="ignore"):
+            fill = float(_FILLS[missing](known))
+        if not np.isfinite(fill):
+            raise DataError(
+                f"{table.name}: column {name!r} has a {missing} of {fill}, which fills no gap: some numbers are too "
+                "large or infinite: correct them, or leave it out with ignore"
+            )
+        return Feature(name, None, fill)
     categories = tuple(sorted(set(known.tolist())))
     if len(categories) > MOST_CATEGORIES:
         raise DataError(

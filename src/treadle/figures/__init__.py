@@ -3,5 +3,6 @@
 from treadle.figures.lr_range import draw_lr_range
 from treadle.figures.sheet import draw_sheet
 from treadle.figures.surface import draw_descent, draw_surface
+from treadle.figures.timeline import draw_timeline
 
-__all__ = ["draw_descent", "draw_lr_range", "draw_sheet", "draw_surface"]
+__all__ = ["draw_descent", "draw_lr_range", "draw_sheet", "draw_surface", "draw_timeline"]

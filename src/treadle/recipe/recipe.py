@@ -20,7 +20,7 @@ from tomlkit.container import OutOfOrderTableProxy
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Table
 
-from treadle.data import Augmentation, Sets, load
+from treadle.data import Augmentation, Prefetch, Sets, load
 from treadle.errors import MemoryLimitError, RecipeError, ShapeError, suggest
 from treadle.losses import Loss
 from treadle.nn import MODELS, Module, Sequential, require_memory
@@ -160,11 +160,27 @@ class Recipe(BaseModel):
     def load_data(self) -> Sets:
         """Load the sets that the data stage names; targets of a table are classes where the loss compares classes."""
         stage = self.data
-        names = ("target", "categorical", "ignore", "missing", "delimiter", "header", "size", "channels")
+        names = ("target", "categorical", "ignore", "missing", "delimiter", "header", "size", "channels", "stream")
         settings = {name: getattr(stage, name) for name in names}
         split = None if stage.split is None else parse_split(stage.split)
         classes = True if self.build_loss().compares == "classes" else None
         return load(stage.source, **settings, split=split, classes=classes)
+
+    def fit_settings(self) -> dict[str, Any]:
+        """Return what `fit`, the range test and the loss surface take of how batches are made, by its name there."""
+        return {
+            "batch_size": self.data.batch_size,
+            "scale": self.data.scale,
+            "shuffle": self.data.shuffle,
+            "drop_last": self.data.drop_last,
+            "augmentations": self.build_augmentations(),
+            "seed": self.training.seed,
+            "threads": self.resources.threads,
+        }
+
+    def build_prefetch(self) -> Prefetch:
+        """Make the settings of reading ahead."""
+        return self.data.build_prefetch()
 
     def build_augmentations(self) -> list[Augmentation]:
         """Make the augmentations."""

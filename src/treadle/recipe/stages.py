@@ -22,16 +22,29 @@ from pydantic import (
     model_validator,
 )
 
-from treadle.data import AUGMENTATIONS, MISSING, SCALES, SOURCES, SPLITS, Augmentation, RandomSplit
+from treadle.data import (
+    AUGMENTATIONS,
+    MISSING,
+    SCALES,
+    SOURCES,
+    SPLITS,
+    WORKER_KINDS,
+    Augmentation,
+    Prefetch,
+    RandomSplit,
+)
 from treadle.errors import suggest
 from treadle.losses import LOSSES
 from treadle.metrics import METRICS
 from treadle.nn import LAYERS, MODELS, Module
 from treadle.optim import OPTIMIZERS, SCHEDULES, OnPlateau, Optimizer, Plan, Schedule
 
+_KINDS = dict(
+    zip(WORKER_KINDS, ("threads of this process", "processes with memory and lock of their own"), strict=True)
+)
 # stage → the setting that chooses → name → what is chosen; a dict per setting, so that a choice is named once
 CHOICES: dict[str, dict[str, Mapping[str, Any]]] = {
-    "data": {"source": SOURCES, "scale": SCALES, "split": SPLITS, "augment": AUGMENTATIONS},
+    "data": {"source": SOURCES, "scale": SCALES, "split": SPLITS, "augment": AUGMENTATIONS, "worker_kind": _KINDS},
     "network": {"preset": MODELS, "layers": LAYERS},
     "loss": {"kind": LOSSES},
     "optimizer": {"kind": OPTIMIZERS, "schedule": SCHEDULES},
@@ -85,12 +98,6 @@ def _utf8(source: str) -> str:
     return source
 
 
-def _only_zero(prefetch: int) -> int:
-    if prefetch != 0:
-        raise ValueError(f"only 0 is supported, which makes each batch when it is needed, found {prefetch}")
-    return prefetch
-
-
 def _augmentation(text: str) -> str:
     parse_augmentation(text)
     return text
@@ -122,7 +129,26 @@ class DataStage(Stage):
     shuffle: bool = True
     drop_last: bool = False
     augment: list[Annotated[str, AfterValidator(_augmentation)]] | None = Field(default=None, min_length=1)
-    prefetch: Annotated[int, AfterValidator(_only_zero)] = 0
+    stream: bool | None = None
+    prefetch: int = Field(default=0, ge=0, le=10_000)
+    workers: int | None = Field(default=None, ge=1, le=1024)
+    worker_kind: Literal[WORKER_KINDS] | None = None  # type: ignore[valid-type]
+    worker_timeout: float | None = Field(default=None, gt=0, le=86_400)
+
+    @model_validator(mode="after")
+    def _workers_make_batches_ahead(self) -> Self:
+        for name in ("workers", "worker_kind", "worker_timeout"):
+            if getattr(self, name) is not None and not self.prefetch:
+                raise ValueError(
+                    f"{name} is of those that make batches ahead: set prefetch to 1 or more, or leave it out"
+                )
+        return self
+
+    def build_prefetch(self) -> Prefetch:
+        """Make the settings of reading ahead."""
+        names = ("workers", "worker_kind", "worker_timeout")
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return Prefetch(self.prefetch, **given)
 
 
 def _layer(text: str) -> str:

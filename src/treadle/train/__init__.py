@@ -6,6 +6,7 @@ from treadle.train.fit import Interrupted, Run, choose, fit, prepare, score
 from treadle.train.loop import State
 from treadle.train.lr_range import LrRange, lr_range
 from treadle.train.surface import Surface, loss_surface
+from treadle.train.timeline import Timeline, timeline
 from treadle.train.trace import Op, Trace, trace
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Run",
     "State",
     "Surface",
+    "Timeline",
     "Trace",
     "choose",
     "estimate",
@@ -25,5 +27,6 @@ __all__ = [
     "lr_range",
     "prepare",
     "score",
+    "timeline",
     "trace",
 ]

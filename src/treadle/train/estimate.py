@@ -83,9 +83,9 @@ def estimate(
     loss: Loss | str,
     optimizer: Optimizer,
     batch_size: int = 100,
-    scale: str = "minmax",
     threads: int = 1,
     dtype: DTypeLike = np.float32,
+    **settings: Any,
 ) -> Estimate:
     """Time steps of training, for two seconds or 50 steps, and return what an epoch will take.
 
@@ -98,9 +98,9 @@ def estimate(
         loss: a loss, or its name.
         optimizer: the update rule.
         batch_size: samples in a step.
-        scale: name of the scaling.
         threads: of the kernels.
         dtype: float32 or float64.
+        settings: others of `fit`, such as scale and augmentations.
 
     Raises:
         TreadleError: what does not fit, as `fit` says it.
@@ -122,12 +122,12 @@ def estimate(
             optimizer=optimizer,
             batch_size=batch_size,
             epochs=FIRST + STEPS + 1,  # of one step each, where the batch is as large as the training set
-            scale=scale,
             dtype=dtype,
             threads=threads,
             on_step=watch.step,
             on_epoch=watch.epoch,
             diagnose=False,
+            **settings,
         )
     except Enough:
         pass

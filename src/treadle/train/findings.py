@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from treadle.data.order import draw_some
 from treadle.losses import CrossEntropy, SquaredError
 from treadle.train.look import Look
 from treadle.train.step import Array, Gradients
@@ -319,7 +320,7 @@ class Judge:
         if count < FEW:
             return True, f"{count} samples are too few to tell whether the targets belong to them"
         draws = np.random.default_rng(0)
-        rows = draws.choice(count, min(ROWS, count), replace=False)
+        rows = draw_some(draws, min(ROWS, count), count, self._feed.blocks)
         x = self._feed.inputs[rows].reshape(len(rows), -1)
         x = x[:, draws.choice(x.shape[1], min(FEATURES // 2, x.shape[1]), replace=False)].astype(np.float64)
         x -= x.mean(axis=0)

@@ -186,6 +186,7 @@ def fit(
     on_epoch: Callable[[Run], None] | None = None,
     diagnose: bool = True,
     on_finding: Callable[[Finding], None] | None = None,
+    reading: Callable[..., Reading] = Reading,
 ) -> Run:
     """Train a network and return the run.
 
@@ -211,6 +212,7 @@ def fit(
         on_epoch: called after each epoch with the run so far.
         diagnose: look at some of the steps and note in `run.findings` what is wrong with the training.
         on_finding: called with each finding.
+        reading: how the batches are read, in place of `Reading`, for measurements.
 
     Raises:
         TreadleError: a subclass says what does not fit, before the first step; TrainingError, during training.
@@ -267,7 +269,7 @@ def fit(
     state = State(params, vector, optimizer.init(vector))
     feed = Feed(sets.train, fitted, loss, np.dtype(dtype), augmentations, seed)
     gradients = Gradients(network, loss, params, trained, feed)
-    reading = Reading(feed, batch_size, prefetch, batch_last=gradients.batch_last)
+    reader = reading(feed, batch_size, prefetch, batch_last=gradients.batch_last)
     run = Run(
         network=network,
         parameters=params,
@@ -283,7 +285,7 @@ def fit(
         input_dtype=str(sets.train.inputs.dtype),
         input_range=extent(sets.train.inputs),
         sets=sets,
-        times=reading.times,
+        times=reader.times,
     )
     order = order_of(sets.train, seed, shuffle)
     diagnosis = None
@@ -309,21 +311,21 @@ def fit(
             kernels.use(run.kernels),
             kernels.with_threads(threads),
             np.errstate(all="ignore"),
-            reading,
+            reader,
         ):
             for epoch in range(epochs):
                 state.epoch = epoch
-                begun, waited = time.perf_counter(), reading.waited
+                begun, waited = time.perf_counter(), reader.waited
                 indices = order.indices(epoch)[:used]
                 parts = [indices[i : i + batch_size] for i in range(0, len(indices), batch_size)]
-                reading.begin(parts, epoch)
+                reader.begin(parts, epoch)
                 losses = [past["validation_loss"] for past in run.history]
                 factor = partial(plan.factor, losses=losses) if schedule else None
                 begins_with = {"learning_rate": optimizer.lr * factor(state.step)} if factor else {}
                 train_loss = train_epoch(
-                    optimizer, gradients, state, parts, reading, key, after_step, whole, factor, diagnosis
+                    optimizer, gradients, state, parts, reader, key, after_step, whole, factor, diagnosis
                 )
-                seconds, waited = time.perf_counter() - begun, reading.waited - waited
+                seconds, waited = time.perf_counter() - begun, reader.waited - waited
                 run.parameters, run.step = tree_map(np.copy, state.params), state.step
                 value, samples = evaluate(network, state.params, loss, chosen, sets.validation, fitted, run.dtype)
                 record: dict[str, Any] = {"epoch": epoch + 1, "train_loss": train_loss, "validation_loss": value}

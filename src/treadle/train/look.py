@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from treadle.autodiff.tape import Value, gradients, place, recorded
+from treadle.data.order import draw_some
 from treadle.nn import Mode
 from treadle.tensor import Tensor
 from treadle.train.step import Array, Gradients
@@ -125,7 +126,7 @@ class Lookout:
     def _batches(self) -> list[Array]:
         """Numbers of samples for this look, in batches."""
         draws = np.random.default_rng(self._looks)  # of its own: not evenly spaced, for data may lie by class
-        found = draws.choice(self.samples, self.size * self.count, replace=False)
+        found = draw_some(draws, self.size * self.count, self.samples, self.gradients.feed.blocks)
         return [found[n :: self.count] for n in range(self.count)]
 
     def _own_loss(self) -> float:

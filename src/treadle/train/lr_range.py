@@ -92,6 +92,8 @@ def lr_range(
     steps: int = 400,
     seed: int = 0,
     scale: str = "minmax",
+    shuffle: bool = True,
+    drop_last: bool = False,
     augmentations: Sequence[Augmentation] = (),
     dtype: DTypeLike = np.float32,
     threads: int = 1,
@@ -106,7 +108,8 @@ def lr_range(
     times the first. The more steps, the nearer the proposal comes to the best rate of a long training, which is lower.
 
     Args:
-        network, sets, loss, batch_size, seed, scale, augmentations, dtype, threads, parameters: as in `fit`.
+        network, sets, loss, batch_size, seed, scale, shuffle, drop_last, augmentations, dtype, threads, parameters: as
+            in `fit`.
         optimizer: the update rule, whose own rate is not used.
         low, high: the smallest and the largest rate.
         per_decade: rates for a factor of ten.
@@ -148,6 +151,8 @@ def lr_range(
                 epochs=steps,  # at least as many steps
                 seed=seed,
                 scale=scale,
+                shuffle=shuffle,
+                drop_last=drop_last,
                 augmentations=augmentations,
                 dtype=dtype,
                 threads=threads,

@@ -123,6 +123,8 @@ def loss_surface(
     batch_size: int = 100,
     seed: int = 0,
     scale: str = "minmax",
+    shuffle: bool = True,
+    drop_last: bool = False,
     augmentations: Sequence[Augmentation] = (),
     dtype: DTypeLike = np.float32,
     threads: int = 1,
@@ -137,7 +139,8 @@ def loss_surface(
     without dropout, with the running means of the center, or of the step on a path.
 
     Args:
-        network, sets, loss, batch_size, seed, scale, augmentations, dtype, threads, parameters: as in `fit`.
+        network, sets, loss, batch_size, seed, scale, shuffle, drop_last, augmentations, dtype, threads, parameters: as
+            in `fit`.
         optimizers: whose paths are wanted; the first leads to the center of the plane.
         directions: "random": two, each filter as long as that of the center, drawn by the seed; "pca": the principal
             components of the paths; or two weights, such as ("linear1.weight[5,0]", "linear1.weight[9,0]").
@@ -180,7 +183,7 @@ def loss_surface(
         walk(
             optimizer, steps, points, made, losses,
             network=network, sets=sets, loss=loss, batch_size=batch_size, seed=seed, scale=scale, dtype=dtype,
-            threads=threads, augmentations=augmentations,
+            threads=threads, shuffle=shuffle, drop_last=drop_last, augmentations=augmentations,
         )
         for optimizer in optimizers
     ]  # fmt: skip
