@@ -42,20 +42,23 @@ def _left_in_cgroups() -> list[int]:
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers == "memory":
-            root, names = _CGROUPS / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            root, names = _CGROUPS / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
         elif not controllers:
-            root, names = _CGROUPS, ("memory.max", "memory.current", "inactive_file")
+            root, names = _CGROUPS, ("memory.max", "memory.current", "")
         else:
             continue
-        for folder in {root / path.lstrip("/"), root}:  # a container may see its own group as the root
-            left += _left(folder, *names)
+        group = root / path.lstrip("/")
+        for folder in (group, *group.parents):  # each group around has its limit; a container may see its own as root
+            if folder.is_relative_to(root):
+                left += _left(folder, *names)
     return left
 
 
-def _left(folder: Path, limit: str, usage: str, cache: str) -> list[int]:
+def _left(folder: Path, limit: str, usage: str, prefix: str) -> list[int]:
     try:
         most, used = ((folder / name).read_text(encoding="ascii").strip() for name in (limit, usage))
         statistics = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
-        return [] if most == "max" else [max(0, int(most) - int(used) + int(statistics.get(cache, 0)))]
+        cached = sum(int(statistics.get(f"{prefix}{kind}_file", 0)) for kind in ("active", "inactive"))
+        return [] if most == "max" else [max(0, int(most) - int(used) + cached)]
     except (OSError, ValueError):
         return []

@@ -22,7 +22,22 @@ def test_findings_as_a_table_and_as_json(cli, tmp_path):
     assert (code, err) == (1, "")
     found = json.loads(out)
     assert sum(found["samples"].values()) == 81
-    assert {"severity", "where", "message", "rows", "advice"} == set(found["findings"][0])
+    assert {"severity", "where", "message", "rows", "advice", "places"} == set(found["findings"][0])
+
+
+def test_findings_name_lines_of_the_file(cli, tmp_path):
+    draws = np.random.default_rng(0)
+    rows = [f"{a:.4f},{b:.4f},{'yes' if a > 0 else 'no'}" for a, b in draws.normal(size=(200, 2))]
+    rows[41] = "9e5,0,yes"
+    path = tmp_path / "people.csv"
+    path.write_text("\n".join(["a,b,came", *rows]), encoding="utf-8")
+    assert path.read_text(encoding="utf-8").splitlines()[43 - 1].startswith("9e5")
+    code, out, _ = cli("check", path, "--json")
+    outliers = [one for one in json.loads(out)["findings"] if "outlier" in one["message"] or "far" in one["message"]]
+    assert code == 1
+    assert [one["places"] for one in outliers] == [["line 43"]]
+    _, out, _ = cli("check", path)
+    assert "(line 43)" in " ".join(out.split()).replace("(line 43 )", "(line 43)")
 
 
 def test_clean_data_ends_with_0(cli, recipe):

@@ -1,9 +1,13 @@
 """Faults planted into clean data, each found and told with its place, and nothing told of clean data."""
 
+import sys
+from dataclasses import replace
+
 import numpy as np
+import psutil
 import pytest
 
-from treadle.data import Dataset, Sets, examine, load
+from treadle.data import Dataset, Sets, Stored, check, examine, load
 
 
 def table(size=400, classes=("a", "b"), seed=0):
@@ -239,3 +243,63 @@ def test_yes_and_no_and_huge_numbers_can_be_examined():
     examine(sets_of(x, y))
     x[:, 2] = 10**17 + np.arange(400)
     examine(sets_of(x, y))
+
+
+class Held(Stored):
+    """An array that pretends to be on disk, and counts what is read."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype
+        self.read_rows = 0
+
+    def read(self, indices):
+        self.read_rows += len(indices)
+        return self.array[indices]
+
+
+def on_disk(sets):
+    return replace(sets, **{name: replace(part, inputs=Held(part.inputs)) for name, part in sets.parts().items()})
+
+
+@pytest.mark.parametrize("number", ["duplicate", "two sets", "contradiction", "constant", "outlier", "leak", "shift"])
+def test_faults_are_found_on_disk_too(number):
+    assert examine(on_disk(plant(number))) == examine(plant(number))
+
+
+def test_images_on_disk():
+    x, y = pictures()
+    x[104] = 9
+    assert examine(on_disk(sets_of(x, y))) == examine(sets_of(x, y))
+    assert check(on_disk(sets_of(x, y))) == []
+
+
+def test_of_much_data_on_disk_some_samples_are_examined(monkeypatch):
+    monkeypatch.setattr(sys.modules["treadle.data.examine"], "MOST", 50)
+    x, y = table()
+    x[201, 5] = 1e6
+    x[200 + 199, 5] = 1e6  # the last one is always among those that are taken
+    sets = on_disk(sets_of(x, y))
+    found = examine(sets)
+    assert [one.message for one in found if one.severity == "note"] == [
+        f"the data are on disk: 50 of {len(part):,} samples, taken evenly, were examined"
+        for part in sets.parts().values()
+    ]
+    (outlier,) = (one for one in found if "outliers" in one.message)
+    assert outlier.rows == (199,)
+    assert outlier.where == "train"
+    for part in sets.parts().values():
+        assert part.inputs.read_rows == len(part) + 50  # once for the survey
+    x[202, 5] = np.nan  # what `check` looks for is looked for everywhere
+    assert [one.message for one in examine(on_disk(sets_of(x, y)))] == [
+        "row 2 has the input nan, expected finite values"
+    ]
+
+
+def test_samples_that_memory_holds_are_examined(monkeypatch):
+    x, y = table()
+    sets = on_disk(sets_of(x, y))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 16 * 48 * 20})())
+    notes = [one.message for one in examine(sets) if one.severity == "note"]
+    assert notes[0].startswith("the data are on disk: 20 of 200 samples")
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1})())
+    assert "the data are on disk: 1 of 200 samples" in examine(sets)[-1].message + examine(sets)[-3].message

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treadle.data import Order, OrderState
+from treadle.data import Dataset, Order, OrderState
+from treadle.data.order import draw_some, order_of
 from treadle.errors import DataError
 
 sizes = st.integers(1, 60)
@@ -96,3 +97,75 @@ def test_impossible_orders_and_states_are_refused():
         Order(5, 0).next_batch(OrderState(), 0)
     with pytest.raises(DataError, match="leaves none"):
         Order(5, 0).next_batch(OrderState(), 6, drop_last=True)
+
+
+many_blocks = st.lists(st.integers(0, 9), min_size=1, max_size=12).filter(sum)
+
+
+@given(many_blocks, st.integers(1, 30), st.integers(0, 2**64), st.integers(0, 1000))
+def test_blocks_are_read_a_few_at_a_time(blocks, window, seed, epoch):
+    size = sum(blocks)
+    order = Order(size, seed, blocks=tuple(blocks), window=window)
+    indices = order.indices(epoch)
+    assert indices.dtype == np.int64
+    assert sorted(indices.tolist()) == list(range(size))
+    assert indices.tolist() == Order(size, seed, True, tuple(blocks), window).indices(epoch).tolist()
+    if len(blocks) == 1:
+        assert indices.tolist() == Order(size, seed).indices(epoch).tolist()
+        return
+    block_of = np.repeat(np.arange(len(blocks)), blocks)[indices]
+    places = {block: np.flatnonzero(block_of == block) for block in set(block_of.tolist())}
+    for place in range(size):  # blocks of which samples came before, or are yet to come, fit into one window
+        begun = [block for block, own in places.items() if own[0] <= place <= own[-1]]
+        assert sum(blocks[block] for block in begun) <= max(window, blocks[block_of[place]])
+
+
+@given(many_blocks, st.integers(1, 30), st.integers(1, 20))
+def test_resuming_with_blocks(blocks, window, batch_size):
+    order = Order(sum(blocks), 3, blocks=tuple(blocks), window=window)
+    taken, end = walk(order, OrderState(), 8, batch_size, False)
+    half, state = walk(order, OrderState(), 4, batch_size, False)
+    assert (half + walk(order, OrderState(*state), 4, batch_size, False)[0], end) == (taken, end)
+
+
+def test_blocks_and_their_samples_are_shuffled_anew_each_epoch():
+    blocks = (100,) * 20
+    order = Order(2000, 0, blocks=blocks, window=400)
+    epochs = [order.indices(epoch) for epoch in range(2)]
+    firsts = [set((indices[:400] // 100).tolist()) for indices in epochs]
+    assert firsts[0] != firsts[1]
+    for indices in epochs:
+        for begin in range(0, 2000, 400):
+            found = indices[begin : begin + 400]
+            assert len(set((found // 100).tolist())) == 4
+            assert abs(np.corrcoef(np.arange(400), found)[0, 1]) < 0.2
+    assert Order(2000, 0, False, blocks, 400).indices(0).tolist() == list(range(2000))
+    # every block comes first now and then
+    assert len({int(order.indices(epoch)[0]) // 100 for epoch in range(200)}) == 20
+
+
+def test_the_order_with_blocks_is_the_same_in_every_version():
+    assert Order(10, 0, blocks=(3, 3, 4), window=6).indices(0).tolist() == [5, 4, 3, 1, 0, 2, 8, 7, 9, 6]
+
+
+def test_blocks_of_another_number_of_samples_are_refused():
+    with pytest.raises(DataError, match="order: blocks of 9 samples cannot be those of 10"):
+        Order(10, 0, blocks=(3, 6))
+
+
+def test_a_set_has_the_order_of_its_blocks():
+    rows = Dataset(np.zeros((10, 2)), np.arange(10.0), None, "train", (3, 3, 4), 6)
+    assert order_of(rows, 5) == Order(10, 5, True, (3, 3, 4), 6)
+    assert order_of(rows[:5], 5, shuffle=False) == Order(5, 5, False)
+
+
+@given(many_blocks, st.integers(0, 100), st.integers(0, 2**32))
+def test_some_samples_are_drawn_of_few_blocks(blocks, count, seed):
+    size = sum(blocks)
+    count = min(count, size)
+    found = draw_some(np.random.default_rng(seed), count, size, tuple(blocks))
+    assert len(set(found.tolist())) == len(found) == count
+    assert set(found.tolist()) <= set(range(size))
+    used = set(np.repeat(np.arange(len(blocks)), blocks)[found].tolist())
+    assert sum(blocks[block] for block in used) - max((blocks[block] for block in used), default=0) < max(count, 1)
+    assert sorted(draw_some(np.random.default_rng(seed), size, size)) == list(range(size))

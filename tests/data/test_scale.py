@@ -2,6 +2,7 @@ import json
 import sys
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,9 +17,10 @@ from treadle.data import (
     NoScale,
     Robust,
     Standard,
+    Stored,
     scale_from_dict,
 )
-from treadle.errors import DataError
+from treadle.errors import DataError, MemoryLimitError
 
 numbers = st.floats(-1e6, 1e6, allow_nan=False).map(lambda x: round(x, 6))
 tables = hnp.arrays(np.float64, hnp.array_shapes(min_dims=2, max_dims=2, max_side=8), elements=numbers)
@@ -221,3 +223,64 @@ def test_what_cannot_be_scaled_is_refused_by_all(kind):
 def test_constant_features_become_0(kind):
     table = np.array([[0.1, 1.0], [0.1, 2.0], [0.1, 4.0]])
     assert SCALES[kind]().fit(table).apply(table)[:, 0].tolist() == [0, 0, 0]
+
+
+class Held(Stored):
+    """An array that pretends to be on disk."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype
+
+    def read(self, indices):
+        return self.array[indices]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, np.int64])
+@pytest.mark.parametrize("shape", [(500, 7), (40, 3, 5, 4)])
+@pytest.mark.parametrize("scale", [MinMax, MeanRange, Standard, Channel, Robust, NoScale])
+def test_a_scale_of_what_is_on_disk_is_that_of_the_array(monkeypatch, scale, shape, dtype):
+    if scale is Channel and len(shape) == 2:
+        shape = (60, 2, 3, 4)
+    array = np.random.default_rng(0).gamma(2, 20, shape).astype(dtype)
+    array[:, 1] = 7
+    monkeypatch.setattr("treadle.data.stored.PIECE", 1000)
+    monkeypatch.setattr("treadle.data.scale._BLOCK", 100)
+    for sorted_at_once in (1, 3 * len(array) * array.itemsize, 2**27):
+        monkeypatch.setattr("treadle.data.scale._SORTED", sorted_at_once)
+        one, other = scale().fit(Held(array)), scale().fit(array)
+        assert (one.offset.dtype, one.factor.dtype) == (other.offset.dtype, other.factor.dtype) == (np.float64,) * 2
+        assert (one.kind, one.offset.tobytes(), one.factor.tobytes()) == (
+            other.kind,
+            other.offset.tobytes(),
+            other.factor.tobytes(),
+        )
+
+
+def test_quartiles_on_disk_are_those_of_numpy(monkeypatch):
+    array = np.random.default_rng(0).normal(size=(101, 5))
+    monkeypatch.setattr("treadle.data.scale._SORTED", 2 * array[:, 0].nbytes)
+    first, median, third = np.percentile(array, (25, 50, 75), axis=0)
+    scale = Robust().fit(Held(array))
+    np.testing.assert_array_equal(scale.offset, median)
+    np.testing.assert_array_equal(scale.factor, 1 / (third - first))
+
+
+@pytest.mark.parametrize("scale", [MinMax, MeanRange, Standard])
+def test_what_cannot_be_scaled_on_disk_is_refused_as_in_memory(scale):
+    array = np.random.default_rng(0).normal(size=(20, 3))
+    array[3, 1] = np.inf
+    messages = []
+    for inputs in (array, Held(array)):
+        with pytest.raises(DataError, match="feature 1 cannot be scaled") as refused:
+            scale().fit(inputs)
+        messages.append(str(refused.value))
+    assert messages[0] == messages[1]
+    with pytest.raises(DataError, match=r"found shape \(0, 3\)"):
+        scale().fit(Held(array[:0]))
+
+
+def test_quartiles_of_images_that_memory_does_not_hold(monkeypatch):
+    images = Held(np.zeros((4, 1, 8, 8), np.uint8))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 100})())
+    with pytest.raises(MemoryLimitError, match="robust: the values of all images, to sort them, need"):
+        Robust().fit(images)

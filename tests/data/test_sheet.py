@@ -1,6 +1,10 @@
-import numpy as np
+import sys
+from dataclasses import replace
 
-from treadle.data import Dataset, Sets, chosen_samples, feature_names, load, sheet
+import numpy as np
+import pytest
+
+from treadle.data import Dataset, Sets, Stored, chosen_samples, feature_names, load, sheet
 from treadle.data.sheet import BARS, bars
 
 
@@ -56,3 +60,38 @@ def test_bars_are_the_counts():
     heights = [BARS.index(one) for one in drawn]
     assert heights[1:] == sorted(heights[1:])
     assert bars(np.array([3.0, 3.0])).count(BARS[-1]) == 1
+
+
+class Held(Stored):
+    """An array that pretends to be on disk, and counts what is read."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype
+        self.read_rows = 0
+
+    def read(self, indices):
+        self.read_rows += len(indices)
+        return self.array[indices]
+
+
+def on_disk(sets):
+    return replace(sets, train=replace(sets.train, inputs=Held(sets.train.inputs)))
+
+
+@pytest.mark.parametrize("name", ["wine", "diabetes", "digits"])
+def test_what_is_on_disk_is_written_as_what_is_in_memory(name):
+    assert sheet(on_disk(load(name))) == sheet(load(name))
+
+
+@pytest.mark.parametrize("classes", [None, ("a", "b")])
+def test_distributions_of_what_is_on_disk_are_those_of_some_samples(monkeypatch, classes):
+    monkeypatch.setattr(sys.modules["treadle.data.sheet"], "SAMPLED", 11)
+    x = np.arange(2000.0).reshape(1000, 2)
+    sets = on_disk(sets_of(x, np.arange(1000) % 2, classes))
+    lines = sheet(sets, samples=2).splitlines()
+    rows = np.linspace(0, 999, 11).astype(int)
+    assert lines[1].split()[1:6] == [f"{mark:.3g}" for mark in np.percentile(x[rows, 0], (0, 25, 50, 75, 100))]
+    assert sets.train.inputs.read_rows == 13
+    for line in lines[-3::2]:
+        row = int(line.split()[1].rstrip(","))
+        assert line.endswith(f": 0 {2 * row:g}, 1 {2 * row + 1:g}")

@@ -62,5 +62,6 @@ def _print(found: list[Finding]) -> None:
     for name in ("severity", "set", "found", "rows", "what to do"):
         table.add_column(name, overflow="fold")
     for one in found:
-        table.add_row(one.severity, one.where, one.message, ", ".join(map(str, one.rows)), one.advice)
+        rows = [f"{row} ({place})" for row, place in zip(one.rows, one.places, strict=True)] if one.places else one.rows
+        table.add_row(one.severity, one.where, one.message, ", ".join(map(str, rows)), one.advice)
     Console(highlight=False, markup=False, emoji=False).print(table)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from treadle.data.dataset import Dataset, Sets
+from treadle.data.dataset import Dataset, Places, Sets
 from treadle.data.order import WINDOW
 from treadle.data.sources.delimited import read_delimited
 from treadle.data.split import GroupedSplit, RandomSplit, StratifiedSplit
@@ -25,6 +25,7 @@ def from_arrays(
     groups: Any = None,
     name: str = "arrays",
     origin: str = "given as arrays",
+    places: Places | None = None,
 ) -> Sets:
     """Make train, validation and test set of arrays.
 
@@ -35,6 +36,7 @@ def from_arrays(
         split: stratified where there are classes and random where there are none, unless one is given.
         groups: (N,), what a grouped split keeps together.
         name, origin: what the data is called and where it comes from.
+        places: where the samples come from; the numbers of samples where nothing is said.
 
     Raises:
         DataError: another number of targets or groups than samples; a split that leaves a set empty.
@@ -54,7 +56,8 @@ def from_arrays(
         raise DataError(f"{name}: expected samples (N, …) with values in them, found shape {inputs.shape}")
     known = None if classes is None else tuple(classes)
     parts, described = _parts(split, targets, known, groups, name)
-    return _sets(inputs, targets, known, parts, name, f"{origin}\n{described}")
+    places = places or Places("sample", np.arange(len(inputs)))
+    return _sets(inputs, targets, known, parts, name, f"{origin}\n{described}", places=places)
 
 
 def _sets(
@@ -66,12 +69,21 @@ def _sets(
     origin: str,
     encoding: Encoding | None = None,
     edges: NDArray[np.int64] | None = None,
+    places: Places | None = None,
 ) -> Sets:
     """Make the three sets of samples; `edges` are the numbers of samples between which they are read together."""
     cut: Sequence[NDArray[Any] | Stored]
     cut = subsets(inputs, parts) if isinstance(inputs, Stored) else [inputs[part] for part in parts]
     train, validation, test = (
-        Dataset(taken, targets[part], classes, called, blocks_of(part, edges), WINDOW * len(part) // inputs.nbytes)
+        Dataset(
+            taken,
+            targets[part],
+            classes,
+            called,
+            blocks_of(part, edges),
+            WINDOW * len(part) // inputs.nbytes,
+            places and places.taken(part),
+        )
         for taken, part, called in zip(cut, parts, ("train", "validation", "test"), strict=True)
     )
     return Sets(train, validation, test, name, origin, encoding)
@@ -154,7 +166,8 @@ def from_table(
     if isinstance(rows, Stored):
         told += f"; stays on disk, for {rows.nbytes / 2**30:.1f} GiB of rows"
     origin = f"{table.name}: {told}\n{described}"
-    return _sets(rows, labels, kept, parts, Path(table.name).name, origin, encoding, table.blocks())
+    places = Places(table.unit, table.lines)
+    return _sets(rows, labels, kept, parts, Path(table.name).name, origin, encoding, table.blocks(), places)
 
 
 def _target(

@@ -1,6 +1,6 @@
 """The containers of the data layer: one set of samples, and the three sets a model is built and judged with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,37 @@ if TYPE_CHECKING:
 _SHOWN_CLASSES = 20  # more columns than this no longer fit a terminal
 
 
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where samples lie in what they were read from: lines or rows by number, or files by name.
+
+    Args:
+        unit: what the numbers count, such as "line"; empty for names.
+        of: (N,), a number or name for each sample.
+
+    >>> Places("line", np.array([2, 5])).name(1)
+    'line 5'
+    """
+
+    unit: str
+    of: NDArray[Any]
+
+    def name(self, row: int | np.integer[Any]) -> str:
+        """Return unit and number, or the name."""
+        return f"{self.unit} {self.of[row]}".strip()
+
+    def taken(self, index: slice | NDArray[Any]) -> "Places":
+        """Return the places of some samples."""
+        return Places(self.unit, self.of[index])
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Samples with their targets: inputs (N, ...), targets (N,); `classes` names the labels, None means regression.
 
     Inputs are an array, or stay on disk (`Stored`), where taking samples reads them. `blocks` tells how many samples,
     one after the other, lie together in their file and are best read together, and `window` how many are then shuffled
-    together at most; None where that makes no difference.
+    together at most; None where that makes no difference. `places` tells where the samples come from.
 
     >>> digits = Dataset(np.zeros((3, 1, 2, 2), np.uint8), np.array([0, 1, 1]), ("zero", "one"), "train")
     >>> len(digits), digits.shape, digits[1:].labels
@@ -36,6 +60,7 @@ class Dataset:
     name: str
     blocks: tuple[int, ...] | None = None
     window: int = 1
+    places: Places | None = None
 
     @property
     def images(self) -> NDArray[Any] | Stored:
@@ -64,7 +89,8 @@ class Dataset:
     def __getitem__(self, index: slice | NDArray[Any]) -> "Dataset":
         if not isinstance(index, slice) and np.ndim(index) != 1:
             raise DataError(f"{self.name}: index with a slice or an array of integers; sample 5 alone is [5:6]")
-        return Dataset(taken(self.inputs, index), self.targets[index], self.classes, self.name)
+        places = None if self.places is None else self.places.taken(index)
+        return Dataset(taken(self.inputs, index), self.targets[index], self.classes, self.name, places=places)
 
     def __repr__(self) -> str:
         kind = "regression" if self.classes is None else f"{len(self.classes)} classes"
@@ -162,7 +188,8 @@ def evenly(part: Dataset, most: int) -> tuple[NDArray[np.int64], Dataset]:
     if not isinstance(part.inputs, Stored):
         return np.arange(len(part)), part
     numbers = np.unique(np.linspace(0, len(part) - 1, min(most, len(part))).astype(np.int64))
-    return numbers, Dataset(part.inputs[numbers], part.targets[numbers], part.classes, part.name)
+    some = part[numbers]
+    return numbers, replace(some, inputs=some.inputs[:])
 
 
 def extent(array: NDArray[Any] | Stored) -> tuple[float, float]:

@@ -55,7 +55,10 @@ def examine(sets: Sets) -> list[Finding]:
         ]
     for finding in found_in_samples:
         if finding.rows:
-            finding = replace(finding, rows=tuple(int(numbers[finding.where][row]) for row in finding.rows))
+            known = sets.parts()[finding.where].places
+            places = tuple(known.name(row) for row in finding.rows) if known else ()
+            there = tuple(int(numbers[finding.where][row]) for row in finding.rows)
+            finding = replace(finding, rows=there, places=places)
         findings.append(finding)
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(findings, key=lambda finding: order[finding.severity])
@@ -73,8 +76,9 @@ class _Rows:
     def place(self, row: int) -> str:
         """Name the set of a row, and its number there."""
         number = int(np.searchsorted(self.begins, row, side="right")) - 1
-        name = self.parts[number][0]
-        return f"{name} {self.numbers[name][row - self.begins[number]]}"
+        (name, part), local = self.parts[number], row - self.begins[number]
+        where = f" ({part.places.name(local)})" if part.places else ""
+        return f"{name} {self.numbers[name][local]}{where}"
 
 
 def _samples(sets: Sets, rows: _Rows) -> Iterator[Finding]:

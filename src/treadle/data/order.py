@@ -1,5 +1,7 @@
 """The order in which samples are read: a pure function of seed and epoch, saved as two integers."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -99,7 +101,7 @@ def draw_some(
     """Return so many different numbers of `size` samples, at random; of few blocks, where samples lie in these.
 
     >>> draw_some(np.random.default_rng(0), 3, 10, (5, 5)).tolist()
-    [8, 6, 9]
+    [2, 4, 1]
     """
     if blocks is None:
         return draws.choice(size, count, replace=False)

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 WORKER_KINDS = ("thread", "process")
 LOGGED = 1_000  # batches whose times are kept one by one
+LONGEST = 1_000_000.0  # seconds; systems cannot wait for much longer
 _LINE = 64  # bytes of a line of the cache
+_ASKED = 64  # batches asked of a worker at a time: with more, two full pipes could wait for each other
+_END = 0.5  # seconds that workers have to end
 
 Indices = NDArray[np.int64]
 Array = NDArray[Any]
@@ -32,7 +35,7 @@ class Prefetch:
     """How batches are read ahead of their use.
 
     Args:
-        batches: most that are made, or being made, ahead; 0 makes each when it is needed.
+        batches: most that are made, or being made, ahead, 64 for each worker; 0 makes each when it is needed.
         workers: threads or processes that make them.
         worker_kind: "thread" or "process".
         worker_timeout: seconds after which a worker that gives no batch is said to hang.
@@ -53,8 +56,9 @@ class Prefetch:
                 raise DataError(f"{name} should be a whole number of at least {least}, found {value!r}")
         if self.worker_kind not in WORKER_KINDS:
             raise DataError(f"worker_kind should be one of {', '.join(WORKER_KINDS)}, found {self.worker_kind!r}")
-        if not 0 < self.worker_timeout < math.inf:
-            raise DataError(f"worker_timeout should be seconds above 0, found {self.worker_timeout}")
+        seconds = self.worker_timeout
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= LONGEST:
+            raise DataError(f"worker_timeout should be seconds above 0, up to {LONGEST:,.0f}, found {seconds!r}")
 
 
 class Maker(Protocol):
@@ -108,6 +112,7 @@ class Reading:
         self.waited = 0.0
         self._parts: Sequence[Indices] = ()
         self._epoch = self._next = self._sent = 0
+        self._places = min(self.prefetch.batches, _ASKED * self.prefetch.workers)
         self._slots = _Slots(maker, batch_size, batch_last)
         self._workers: list[Worker] = []
         self._shared: list[_Shared] = []
@@ -125,6 +130,9 @@ class Reading:
 
     def begin(self, parts: Sequence[Indices], epoch: int) -> None:
         """Read the batches of an epoch, given by the numbers of their samples, beginning now."""
+        if self._workers:
+            for number in range(self._next, self._sent):  # read ahead, and no longer wanted
+                self._worker(number).receive(f"batch {number + 1} of epoch {self._epoch + 1}")
         self._parts, self._epoch, self._next, self._sent = parts, epoch, 0, 0
         self._send()
 
@@ -138,28 +146,31 @@ class Reading:
         number, begun = self._next, time.perf_counter()
         self._next += 1
         if not self._workers:
-            _read(self.maker, self._parts[number], inputs, targets, self._epoch, "")
+            _read(self.maker, self._parts[number], inputs, targets, self._epoch)
             self._note(Times(begun, time.perf_counter(), begun, time.perf_counter(), 0, self._epoch))
             return
-        worker = self._workers[number % len(self._workers)]
+        worker = self._worker(number)
         for one in self._workers:
             one.require_alive()
         done = worker.receive(f"batch {number + 1} of epoch {self._epoch + 1}")
         if done.error is not None:
+            done.error.add_note(f"in {worker}")
             raise done.error
-        made = self._slots.views(number % self.prefetch.batches, len(inputs))
-        np.copyto(inputs, made[0])
-        np.copyto(targets, made[1])
+        self._slots.copy(number % self._places, inputs, targets)
         ended = time.perf_counter()
         self._send()
         self._note(Times(done.begun, done.ended, begun, ended, worker.number, self._epoch))
 
     def _send(self) -> None:
         """Let batches be made as long as there is a place for them."""
-        while self._workers and self._sent < min(self._next + self.prefetch.batches, len(self._parts)):
-            worker = self._workers[self._sent % len(self._workers)]
-            worker.send((self._sent % self.prefetch.batches, self._parts[self._sent], self._epoch, str(worker)))
+        while self._workers and self._sent < min(self._next + self._places, len(self._parts)):
+            slot, indices = self._sent % self._places, self._parts[self._sent]
+            self._slots.indices(slot, len(indices))[:] = indices
+            self._worker(self._sent).send((slot, len(indices), self._epoch))
             self._sent += 1
+
+    def _worker(self, number: int) -> Worker:
+        return self._workers[number % len(self._workers)]
 
     def _note(self, times: Times) -> None:
         self.waited += times.wait_end - times.wait_begin
@@ -172,7 +183,7 @@ class Reading:
         from treadle.data.workers import ProcessWorker, ThreadWorker  # they import what few trainings need
 
         processes = self.prefetch.worker_kind == "process"
-        self._slots.make(self.prefetch.batches, self._share if processes else _Memory)
+        self._slots.make(self._places, self._share if processes else _Memory)
         maker: Any = self.maker
         if processes and isinstance(maker.inputs, np.ndarray):
             maker = _Sent(maker, self._copied(maker.inputs))
@@ -192,6 +203,9 @@ class Reading:
     def _end(self) -> None:
         for worker in self._workers:
             worker.stop()
+        until = time.monotonic() + _END
+        for worker in self._workers:
+            worker.join(max(0.0, until - time.monotonic()))
         self._workers = []
         for shared in self._shared:
             shared.close()
@@ -207,7 +221,8 @@ class _Slots:
         self.target, self.target_dtype = maker.targets.shape[1:], maker.targets.dtype
         self.inputs_size = -(-batch_size * math.prod(self.samples) * self.dtype.itemsize // _LINE) * _LINE
         targets = batch_size * math.prod(self.target) * self.target_dtype.itemsize
-        self.size = self.inputs_size + -(-targets // _LINE) * _LINE
+        self.indices_begin = self.inputs_size + -(-targets // _LINE) * _LINE
+        self.size = self.indices_begin + -(-batch_size * np.dtype(np.int64).itemsize // _LINE) * _LINE
         self.memory: Any = None
 
     def make(self, count: int, memory: Callable[[int], Any]) -> None:
@@ -222,6 +237,20 @@ class _Slots:
         targets = self.memory.array((count, *self.target), self.target_dtype, begin + self.inputs_size)
         return (np.moveaxis(inputs, -1, 0) if self.batch_last else inputs), targets
 
+    def indices(self, slot: int, count: int) -> Indices:
+        """Return the numbers (N,) of so many samples in a place."""
+        found: Indices = self.memory.array((count,), np.dtype(np.int64), slot * self.size + self.indices_begin)
+        return found
+
+    def copy(self, slot: int, inputs: Array, targets: Array) -> None:
+        """Copy what lies in a place to inputs (N, …) and targets (N, …)."""
+        made = self.views(slot, len(inputs))
+        try:
+            np.copyto(inputs, made[0])
+            np.copyto(targets, made[1])
+        finally:
+            del made  # the traceback of an interruption would keep shared memory from being closed
+
 
 class _Job:
     """Makes one batch in its place; what a worker does."""
@@ -229,24 +258,36 @@ class _Job:
     def __init__(self, maker: Maker, slots: _Slots) -> None:
         self.maker, self.slots = maker, slots
 
-    def __call__(self, job: tuple[int, Indices, int, str]) -> None:
-        slot, indices, epoch, worker = job
-        _read(self.maker, indices, *self.slots.views(slot, len(indices)), epoch, f", in {worker}")
+    def __call__(self, job: tuple[int, int, int]) -> None:
+        slot, count, epoch = job
+        _read(self.maker, self.slots.indices(slot, count).copy(), *self.slots.views(slot, count), epoch)
 
 
-def _read(maker: Maker, indices: Indices, inputs: Array, targets: Array, epoch: int, where: str) -> None:
-    """Make a batch; an error gets a note that tells the sample, found by reading one after the other."""
+def _read(maker: Maker, indices: Indices, inputs: Array, targets: Array, epoch: int) -> None:
+    """Make a batch; an error gets a note that tells the sample, found by reading half of what is left again."""
+
+    def take(begin: int, end: int) -> None:
+        maker.take(indices[begin:end], inputs[begin:end], targets[begin:end], epoch)
+
     try:
-        maker.take(indices, inputs, targets, epoch)
+        take(0, len(indices))
     except Exception as error:
-        for place, number in enumerate(indices.tolist()):
-            one = slice(place, place + 1)
+        begin, end = 0, len(indices)
+        while end - begin > 1:
+            middle = (begin + end) // 2
             try:
-                maker.take(indices[one], inputs[one], targets[one], epoch)
-            except Exception as again:
-                again.add_note(f"while reading sample {number} of {maker.name}{where}")
-                raise again from None
-        error.add_note(f"while reading samples {', '.join(map(str, indices[:5]))}, … of {maker.name}{where}")
+                take(begin, middle)
+            except Exception:
+                end = middle
+            else:
+                begin = middle
+        try:
+            take(begin, end)
+        except Exception as again:
+            again.add_note(f"while reading sample {indices[begin]} of {maker.name}")
+            raise again from None
+        some = f"{', '.join(map(str, indices[:5]))}{', …' if len(indices) > 5 else ''}"
+        error.add_note(f"while reading samples {some} of {maker.name}, none of which fails alone")
         raise
 
 

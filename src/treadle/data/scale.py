@@ -223,7 +223,7 @@ def _quartiles(inputs: NDArray[Any] | Stored) -> list[NDArray[np.float64]]:
     found = []
     for begin in range(0, inputs.shape[1], step):
         columns = np.concatenate([piece[:, begin : begin + step] for _, piece in inputs.pieces()])
-        found.append(np.percentile(columns, marks, axis=0).astype(np.float64))
+        found.append(np.percentile(columns, marks, axis=0))
     return list(np.concatenate(found, axis=1))
 
 

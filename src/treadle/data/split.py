@@ -91,12 +91,13 @@ class StratifiedSplit(RandomSplit):
 
     def parts(self, strata: NDArray[Any]) -> tuple[Indices, Indices, Indices]:
         """Return the numbers of the samples of each set, sorted; `strata` are the classes (N,)."""
-        values, counts = np.unique(strata, return_counts=True)
+        _, counts = np.unique(strata, return_counts=True)
         test = _spread(self.test, counts, counts - 1)
         validation = _spread(self.validation, counts, counts - 1 - test)
+        of_class = np.split(np.argsort(strata, kind="stable"), np.cumsum(counts)[:-1])
         parts: list[list[Indices]] = [[], [], []]
-        for one, v, t in zip(values, validation, test, strict=True):
-            order = self._shuffled(np.flatnonzero(strata == one))
+        for mine, v, t in zip(of_class, validation, test, strict=True):
+            order = self._shuffled(mine)
             for part, some in zip(parts, (order[v + t :], order[:v], order[v : v + t]), strict=True):
                 part.append(some)
         return self._checked([np.concatenate([np.empty(0, np.int64), *part]) for part in parts])

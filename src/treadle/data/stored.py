@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from treadle.errors import DataError
 from treadle.memory import available, require_available
 
 Indices = NDArray[np.int64]
@@ -67,6 +68,9 @@ class Stored(ABC):
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        return (sample for _, piece in self.pieces() for sample in piece)
 
     def __getitem__(self, index: slice | Indices) -> NDArray[Any]:
         return self.read(_numbers(index, len(self)))
@@ -206,6 +210,8 @@ def _numbers(index: slice | Indices, count: int) -> Indices:
     if isinstance(index, slice):
         return np.arange(*index.indices(count))
     numbers = np.asarray(index)
+    if numbers.ndim != 1:
+        raise DataError("index what is on disk with a slice or an array of integers; sample 5 alone is [5:6]")
     if numbers.dtype.kind in "iu" and numbers.size and numbers.min() >= 0 and numbers.max() < count:
         return numbers
     return np.arange(count)[index]

@@ -19,8 +19,9 @@ class Finding:
         severity: an error stops training, a warning is shown before it, a note is told by `examine` alone.
         where: name of the set, or "data" for what concerns all.
         message: what was found.
-        rows: numbers of the first samples that it concerns.
+        rows: numbers of the first samples in the set that it concerns.
         advice: what to do.
+        places: where these samples come from, such as "line 7" of a file.
     """
 
     severity: Literal["error", "warning", "note"]
@@ -28,6 +29,7 @@ class Finding:
     message: str
     rows: tuple[int, ...] = ()
     advice: str = ""
+    places: tuple[str, ...] = ()
 
 
 def check(sets: Sets) -> list[Finding]:

@@ -12,17 +12,19 @@ import threading
 import time
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from multiprocessing import connection
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from treadle.errors import WorkerError
+from treadle.errors import DataError, WorkerError
 
 START = 60.0  # seconds that a process has to begin
-END = 2.0  # seconds to end by itself
+END = 2.0  # seconds from the last word of a process to its end
+_LOOKS = 8  # waits that a timeout is made of
+_GUARD = "a program that trains needs `if __name__ == '__main__':` around what it does"
 
 
 class Done(NamedTuple):
@@ -49,7 +51,6 @@ class Worker(ABC):
 
     def __init__(self, number: int, timeout: float) -> None:
         self.number, self.timeout = number, timeout
-        self.hangs = False
 
     def __str__(self) -> str:
         return f"worker {self.number} ({self.kind})"
@@ -71,10 +72,13 @@ class Worker(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """End the worker, whatever it does."""
+        """Let the worker end, without waiting for that."""
+
+    @abstractmethod
+    def join(self, seconds: float) -> None:
+        """Wait so long at most for its end."""
 
     def _silent(self, what: str) -> WorkerError:
-        self.hangs = True
         return WorkerError(
             f"{self} hangs: it has been at {what} for more than {self.timeout:g} s; where reading may take that long, "
             "raise worker_timeout"
@@ -102,18 +106,21 @@ class ThreadWorker(Worker):
 
     def receive(self, what: str) -> Done:
         """Wait for the next job to be done."""
-        try:
-            return self._done.get(timeout=self.timeout)
-        except queue.Empty:
-            raise self._silent(what) from None
+        for wait in _waits(self.timeout):
+            with suppress(queue.Empty):
+                return self._done.get(timeout=wait)
+        raise self._silent(what)
 
     def stop(self) -> None:
-        """Let the thread end after the job it is at, if it does end."""
+        """Let the thread end after the job it is at, if that does end."""
         with suppress(queue.Empty):
             while True:
                 self._jobs.get_nowait()
         self._jobs.put(None)
-        self._thread.join(0 if self.hangs else END)
+
+    def join(self, seconds: float) -> None:
+        """Wait for the end of the thread."""
+        self._thread.join(seconds)
 
 
 class ProcessWorker(Worker):
@@ -126,8 +133,13 @@ class ProcessWorker(Worker):
         spawn = multiprocessing.get_context("spawn")
         self._pipe, theirs = spawn.Pipe()
         self._process = spawn.Process(target=_process, args=(do, theirs), daemon=True, name=f"treadle-{number}")
-        with _without_ctrl_c():
-            self._process.start()
+        try:
+            with _without_ctrl_c():
+                self._process.start()
+        except (BrokenPipeError, ConnectionResetError):  # it ended before it had read what it is to do
+            raise WorkerError(f"worker {number} (process) ended at its start: {_GUARD}") from None
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise DataError(f"these data cannot be sent to a process: {error}: use threads") from error
         theirs.close()
         self._begun = False
 
@@ -151,8 +163,10 @@ class ProcessWorker(Worker):
         return Done(begun, ended, error)
 
     def _next(self, what: str, timeout: float) -> Any:
-        ready = connection.wait([self._pipe, self._process.sentinel], timeout)
-        if not ready:
+        for wait in _waits(timeout):
+            if ready := connection.wait([self._pipe, self._process.sentinel], wait):
+                break
+        else:
             raise self._silent(what)
         if self._pipe in ready:
             with suppress(EOFError, ConnectionResetError):
@@ -168,20 +182,25 @@ class ProcessWorker(Worker):
     def _ended(self, what: str) -> WorkerError:
         code = self._process.exitcode
         if code is not None and code < 0:
-            name = signal.Signals(-code).name
-            return WorkerError(f"{self} was ended by {name}, and was to make {what}: is memory short?")
-        hint = "" if self._begun else ": a program that trains needs `if __name__ == '__main__':` around what it does"
+            names = {one.value: one.name for one in signal.Signals}
+            name = names.get(-code, f"signal {-code}")
+            hint = ": is memory short?" if name == "SIGKILL" else ""
+            return WorkerError(f"{self} was ended by {name}, and was to make {what}{hint}")
+        with suppress(EOFError, ConnectionResetError):
+            self._begun = self._begun or self._pipe.recv() == "begun"  # it may have begun unseen
+        hint = "" if self._begun else f": {_GUARD}"
         return WorkerError(f"{self} ended with exit code {code}, and was to make {what}{hint}")
 
     def stop(self) -> None:
-        """End the process."""
+        """End the process, whatever it does."""
         self._pipe.close()
-        if not self.hangs:
-            self._process.terminate()
-            self._process.join(END)
         self._process.kill()
-        self._process.join()
-        self._process.close()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the end of the process."""
+        self._process.join(seconds)
+        if not self._process.is_alive():
+            self._process.close()
 
 
 class _without_ctrl_c:  # noqa: N801
@@ -196,6 +215,11 @@ class _without_ctrl_c:  # noqa: N801
             signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
 
 
+def _waits(timeout: float) -> Iterable[float]:
+    """Parts of a timeout: one long wait would go on while the whole program is stopped, as by Ctrl-Z."""
+    return [timeout / _LOOKS] * _LOOKS
+
+
 def _serve(do: Callable[[Any], None], receive: Callable[[], Any], send: Callable[[Done], None]) -> None:
     """Do jobs until None comes."""
     while (job := receive()) is not None:
@@ -203,7 +227,7 @@ def _serve(do: Callable[[Any], None], receive: Callable[[], Any], send: Callable
         error: BaseException | None = None
         try:
             do(job)
-        except Exception as raised:
+        except BaseException as raised:  # of SystemExit, a thread would end and say nothing
             error = raised
         send(Done(begun, time.perf_counter(), error))
 
@@ -219,6 +243,7 @@ def _process(do: Callable[[Any], None], pipe: Any) -> None:
 
     with suppress(EOFError, BrokenPipeError, ConnectionResetError), np.errstate(all="ignore"):
         _serve(do, pipe.recv, send)
+    os._exit(0)  # an end in order would complain of arrays that lie in shared memory
 
 
 def _end_with_parent() -> None:
@@ -233,5 +258,8 @@ def _sendable(error: BaseException | None) -> BaseException | None:
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
+        told = RuntimeError(f"{type(error).__name__}: {error}")
+        for note in getattr(error, "__notes__", ()):
+            told.add_note(note)
+        return told
     return error

@@ -1,5 +1,6 @@
 import contextlib
 import io
+import struct
 import zipfile
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treadle.data import RandomSplit, load, load_npz
+from treadle.data import RandomSplit, load, load_npy_folder, load_npz
 from treadle.errors import DataError
 
 X, Y = np.arange(240.0).reshape(60, 4), np.arange(60) % 3
@@ -156,3 +157,47 @@ def test_any_changed_byte_gives_arrays_or_an_error(tmp_path_factory, place, valu
     path.write_bytes(content)
     with contextlib.suppress(DataError):
         load(path)
+
+
+def header(descr: str, shape: str, body: bytes = b"") -> bytes:
+    text = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text + body
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x", header("|u1", "(-1, -6)", bytes(6)), "no array of NumPy|save it anew"),
+        ("x", header("|u1", f"(0, {10**30})"), "no array of NumPy|save it anew"),
+        ("x", header("|u1", f"({'1, ' * 65})", bytes(1)), "no array of NumPy|save it anew"),
+        ("x", header("(2,)<f8", "(6,)", bytes(96)), "no array of NumPy|save it anew"),
+        ("y", header("<U0", "(6,)"), "save it anew"),
+        ("y", header("<U1", "(6,)", struct.pack("<6I", *[0x110000] * 6)), "characters that are none"),
+        ("y", header(">U1", "(6,)", struct.pack(">6I", *[0xD800, 65] * 3)), "characters that are none"),
+    ],
+    ids=["negative", "huge", "65 dimensions", "subarrays", "no characters", "beyond Unicode", "half a pair"],
+)
+def test_headers_and_words_that_no_array_has(tmp_path, name, content, message):
+    np.savez(tmp_path / "good.npz", x=np.ones((6, 2)), y=np.arange(6) % 2)
+    with zipfile.ZipFile(tmp_path / "good.npz") as archive:
+        members = {one: archive.read(one) for one in archive.namelist()}
+    members[f"{name}.npy"] = content
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for one, body in members.items():
+            archive.writestr(one, body)
+            (folder / one).write_bytes(body)
+    for read, path in ((load_npz, tmp_path / "a.npz"), (load_npy_folder, folder)):
+        with pytest.raises(DataError, match=message):
+            read(path)
+
+
+def test_a_name_that_is_not_utf8_is_damage(tmp_path):
+    content = bytearray(save(tmp_path / "a.npz", x=X, y=Y).read_bytes())
+    entry = content.rindex(b"PK\1\2")
+    content[entry + 9] |= 8  # says that the name is UTF-8
+    content[entry + 46] = 0xB6
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.npz: damaged"):
+        load_npz(tmp_path / "a.npz")

@@ -1,10 +1,13 @@
+import pickle
+
 import numpy as np
 import psutil
 import pytest
 from PIL import Image
 
 import treadle as td
-from treadle.data import RandomSplit, load, load_image_folder
+from small_sets import digest, same_history
+from treadle.data import RandomSplit, Stored, load, load_image_folder
 from treadle.errors import DataError, MemoryLimitError
 
 COUNT = 12
@@ -154,3 +157,84 @@ def test_images_that_memory_does_not_hold(animals, monkeypatch):
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 100})())
     with pytest.raises(MemoryLimitError, match=r"24 images of shape \(1, 6, 5\) need .* give a smaller size"):
         load(animals, stream=False)
+
+
+@pytest.mark.parametrize("settings", [{}, {"size": [4, 7]}, {"channels": 3}])
+def test_images_on_disk_are_those_in_memory(animals, settings):
+    disk, memory = load(animals, stream=True, **settings), load(animals, stream=False, **settings)
+    for one, other in zip(disk.parts().values(), memory.parts().values(), strict=True):
+        assert isinstance(one.inputs, Stored)
+        assert type(other.inputs) is np.ndarray
+        assert (one.inputs.shape, one.inputs.dtype) == (other.inputs.shape, other.inputs.dtype)
+        np.testing.assert_array_equal(one.images, other.images)
+        np.testing.assert_array_equal(one.labels, other.labels)
+    assert disk.fingerprint() == memory.fingerprint()
+    assert str(disk).splitlines()[1:] == str(memory).splitlines()[1:]
+    assert "which stay on disk" in disk.origin
+
+
+@pytest.mark.parametrize("scale", ["minmax", "standard", "channel", "robust", "none"])
+def test_training_has_the_same_bits_from_disk(animals, scale):
+    runs = [
+        td.fit(
+            "softmax",
+            load(animals, stream=stream),
+            loss="cross_entropy",
+            optimizer=td.optim.SGD(0.1),
+            scale=scale,
+            augmentations=[td.data.Flip()],
+            batch_size=5,
+            epochs=2,
+        )
+        for stream in (True, False)
+    ]
+    assert digest(runs[0].parameters) == digest(runs[1].parameters)
+    assert same_history(*runs)
+    assert runs[0].scale.to_dict() == runs[1].scale.to_dict()
+
+
+def test_folders_of_sets_on_disk(tmp_path):
+    for part, count in (("train", 5), ("val", 2), ("test", 3)):
+        for name in "ab":
+            for number in range(count):
+                save(tmp_path / part / name / f"{number}.png", picture(number))
+    assert load(tmp_path, stream=True).fingerprint() == load(tmp_path, stream=False).fingerprint()
+
+
+def test_memory_decides_what_stays_on_disk(animals, monkeypatch):
+    assert type(load(animals).train.inputs) is np.ndarray
+    memory = type("Memory", (), {"available": 3 * 24 * 30})()  # twice the images are more than half of it
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    assert isinstance(load(animals).train.inputs, Stored)
+
+
+def test_damage_is_found_before_the_first_step(animals, monkeypatch):
+    path = animals / "dog" / "07.png"
+    path.write_bytes(path.read_bytes()[:60])
+    sets = load(animals, stream=True)
+    steps = []
+    with pytest.raises(DataError, match=r"07\.png: damaged"):
+        td.fit("softmax", sets, loss="cross_entropy", optimizer=td.optim.SGD(0.1), epochs=1,
+               on_step=lambda *step: steps.append(step))  # fmt: skip
+    assert steps == []
+    with pytest.raises(DataError, match=r"07\.png: damaged"):
+        load(animals, stream=False)
+
+
+def test_a_file_that_goes_away_or_changes_is_named(animals):
+    sets = load(animals, stream=True)
+    sets.fingerprint()
+    for path in animals.glob("*/*.png"):
+        save(path, picture(1, (6, 7)))
+    with pytest.raises(DataError, match=r"png: 7×6 pixels \(width×height\), and 00\.png has 5×6"):
+        sets.train.inputs[:1]
+    for path in animals.glob("*/*.png"):
+        path.unlink()
+    with pytest.raises(DataError, match=r"\.png: no such file"):
+        sets.train.inputs[:1]
+
+
+def test_images_on_disk_can_be_sent_to_a_process(animals):
+    sets = load(animals, stream=True)
+    again = pickle.loads(pickle.dumps(sets.train.inputs))
+    np.testing.assert_array_equal(again[:], load(animals, stream=False).train.inputs)

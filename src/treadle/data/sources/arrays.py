@@ -13,7 +13,7 @@ from treadle.data.assemble import from_arrays
 from treadle.data.dataset import Dataset, Sets
 from treadle.data.split import RandomSplit
 from treadle.data.stored import Indices, Stored
-from treadle.errors import DataError
+from treadle.errors import DataError, TreadleError
 from treadle.memory import available, require_available
 
 Inputs = NDArray[Any] | Stored
@@ -49,7 +49,13 @@ def load_npz(
     return _sets(path, _read(path, min(limit_bytes, available())), classes, split)
 
 
-def load_npy_folder(folder: str | Path, *, classes: bool | None = None, split: RandomSplit | None = None) -> Sets:
+def load_npy_folder(
+    folder: str | Path,
+    *,
+    classes: bool | None = None,
+    split: RandomSplit | None = None,
+    stream: bool | None = None,
+) -> Sets:
     """Read a folder of NPY files, called as the arrays of `load_npz`: x.npy and y.npy, or x_train.npy and so on.
 
     Inputs are mapped into memory: they may be larger than it, and are read from the disk when they are needed.
@@ -57,6 +63,7 @@ def load_npy_folder(folder: str | Path, *, classes: bool | None = None, split: R
     Args:
         folder: of the files.
         classes, split: as in `load_npz`.
+        stream: False reads inputs into memory instead.
 
     Raises:
         DataError: names the file; as `load_npz` does.
@@ -72,7 +79,7 @@ def load_npy_folder(folder: str | Path, *, classes: bool | None = None, split: R
     for path in sorted(folder.glob("*.npy")):
         if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
             raise DataError(f"{path}: a link to {path.resolve()}: put the file itself into the folder")
-        if path.stem.partition("_")[0] in _INPUTS:
+        if stream is not False and path.stem.partition("_")[0] in _INPUTS:
             arrays[path.stem] = MappedArray(path)
         else:
             with _opened(path) as file:
@@ -100,11 +107,14 @@ class MappedArray(Stored):
     def _map(self) -> None:
         """Map the file, and look at it as samples (N, …)."""
         order: Any = "F" if self._fortran else "C"
-        if math.prod(map(int, self._stored_shape)):
-            mapped = np.memmap(self.path, self._stored_dtype, "r", self._begin, self._stored_shape, order)
-            self.array = _images(np.asarray(mapped))
-        else:
+        if not math.prod(self._stored_shape):
             self.array = np.zeros(self._stored_shape, self._stored_dtype)
+        else:
+            try:
+                mapped = np.memmap(self.path, self._stored_dtype, "r", self._begin, self._stored_shape, order)
+            except (OSError, ValueError) as error:
+                raise DataError(f"{self.path}: cannot be read: {error}") from error
+            self.array = _images(np.asarray(mapped))
         self.shape, self.dtype = self.array.shape, self.array.dtype
 
     def __getstate__(self) -> dict[str, Any]:
@@ -116,8 +126,7 @@ class MappedArray(Stored):
 
     def read(self, indices: Indices) -> NDArray[Any]:
         """Read samples by their numbers."""
-        found: NDArray[Any] = self.array[indices]
-        return found
+        return np.ascontiguousarray(self.array[indices])  # sums have the bits of those of an array in memory
 
 
 def _sets(path: Path, arrays: dict[str, Inputs], classes: bool | None, split: RandomSplit | None) -> Sets:
@@ -125,6 +134,9 @@ def _sets(path: Path, arrays: dict[str, Inputs], classes: bool | None, split: Ra
     if any(f"{name}_train" in arrays for name in (*_INPUTS, *_TARGETS)):
         if split is not None:
             raise DataError(f"{path}: has its own sets: leave out split")
+        for name in _INPUTS:
+            if name in arrays:
+                raise DataError(f"{path}: has {name} beside its own sets: take one of them out")
         pairs = {part: _pair(path, arrays, endings) for part, endings in _SETS.items()}
         labels, names = _labels(path, [y for _, y in pairs.values()], classes)
         train, validation, test = (
@@ -164,8 +176,10 @@ def _read(path: Path, limit_bytes: int) -> dict[str, Inputs]:
                 limit_bytes -= member.file_size
                 with archive.open(member) as file:
                     found[name] = _array(where, file, member.file_size)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{path}: damaged: {error}") from error
+    except TreadleError:
+        raise
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, RuntimeError, ValueError) as error:
+        raise DataError(f"{path}: damaged: {error}") from error  # names of members may be no UTF-8
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     return found
@@ -179,6 +193,7 @@ def _header(where: str, file: Any, size: int) -> tuple[tuple[int, ...], bool, np
             raise DataError(f"{where}: version {version} of the format is not read")
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(file)
+        np.broadcast_to(np.empty((), dtype), shape)  # fails for a shape that no array has, and takes no memory
     except DataError:
         raise
     except Exception as error:  # NumPy reads a header as Python text, which fails in many ways
@@ -186,6 +201,8 @@ def _header(where: str, file: Any, size: int) -> tuple[tuple[int, ...], bool, np
     if dtype.hasobject:
         raise DataError(f"{where}: holds Python objects, which are never unpickled: save it with numbers or text")
     needed = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or not 0 < math.prod(filter(None, shape)) * dtype.itemsize < 2**63:
+        raise DataError(f"{where}: its header promises {dtype} of shape {shape}: save it anew")
     if file.tell() + needed != size:
         raise DataError(f"{where}: its header promises {needed} bytes for shape {shape}, found {size - file.tell()}")
     return shape, fortran, dtype
@@ -251,6 +268,10 @@ def _labels(
             raise DataError(f"{path}: targets should be numbers or text, found {y.dtype}")
         if (y.dtype.kind == "U") != (targets[0].dtype.kind == "U"):
             raise DataError(f"{path}: targets are {targets[0].dtype} in one set and {y.dtype} in another")
+        if y.dtype.kind == "U":
+            points = np.ascontiguousarray(y).view(y.dtype.byteorder + "u4")
+            if ((points > 0x10FFFF) | ((points >= 0xD800) & (points < 0xE000))).any():
+                raise DataError(f"{path}: targets are words, and some have characters that are none")
     kind = "f" if any(y.dtype.kind == "f" for y in targets) else targets[0].dtype.kind
     if not (kind in "biuU" if classes is None else classes):
         if kind == "U":

@@ -1,6 +1,7 @@
 """DataFrames of pandas and polars, and tables of Arrow."""
 
 from collections.abc import Sequence
+from numbers import Complex, Integral, Number, Real
 from typing import Any
 
 import numpy as np
@@ -54,17 +55,30 @@ def from_frame(
     for one in categorical:
         if one not in names:
             raise DataError(f"{name}: no column is called {one!r}: {suggest(one, names)}")
-    left_out = set(ignore) - {target}
+    left_out = set(ignore) - {target, getattr(split, "column", None)}
     keys = list(found if found is not None else frame.columns)
     columns = {}
     for one, key in zip(names, keys, strict=True):
-        values = np.asarray(frame[key]) if one not in left_out else np.zeros(0)
-        columns[one] = _words(values) if one in categorical else _values(f"{name}: column {one!r}", values)
+        words = one in categorical
+        values = _array(frame[key], words) if one not in left_out else np.zeros(0)
+        columns[one] = _words(values) if words else _values(f"{name}: column {one!r}", values)
     count = max(map(len, columns.values()))
     if not count:
         raise DataError(f"{name}: has no rows")
     table = Table(name, columns, np.arange(count), "row")
     return from_table(table, target=target, classes=classes, ignore=ignore, missing=missing, split=split)
+
+
+def _array(column: Any, words: bool) -> NDArray[Any]:
+    """A column as an array; whole numbers with gaps as objects where they are words, or float64 takes digits away."""
+    values = np.asarray(column)
+    kind = str(getattr(column, "dtype", getattr(column, "type", ""))).lower()
+    read = getattr(column, "to_pylist", getattr(column, "to_list", values.tolist))
+    lossy = values.dtype.kind == "f" and kind.startswith(("int", "uint"))
+    if lossy and (words or (np.abs(values) >= _EXACT).any()):
+        values = np.empty(len(values), object)
+        values[:] = read()
+    return values
 
 
 def _values(where: str, values: NDArray[Any]) -> NDArray[Any]:
@@ -76,7 +90,7 @@ def _values(where: str, values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype.kind in "biuf":
         return values.astype(np.float32 if values.dtype.itemsize <= 4 and values.dtype.kind == "f" else np.float64)
     if values.dtype.kind in "UT":
-        return values.astype(object)
+        return _words(values)
     if values.dtype.kind != "O":
         raise DataError(f"{where} has the type {values.dtype}, expected numbers or words: leave it out with ignore")
     known = [value for value in values if not _absent(value)]
@@ -93,10 +107,10 @@ def _values(where: str, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _is_number(value: Any) -> bool:
-    try:
-        return abs(float(value)) <= _EXACT
-    except (TypeError, ValueError, OverflowError):
-        return False
+    """Whether float64 holds a value."""
+    if isinstance(value, Integral):
+        return abs(int(value)) <= _EXACT
+    return isinstance(value, Real) or (isinstance(value, Number) and not isinstance(value, Complex))  # as decimals are
 
 
 def _absent(value: Any) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treadle.data.assemble import from_arrays
-from treadle.data.dataset import Dataset, Sets
+from treadle.data.dataset import Dataset, Places, Sets
 from treadle.data.image import SUFFIXES, decode_image
 from treadle.data.split import RandomSplit
 from treadle.data.stored import Indices, Stored, stays_on_disk
@@ -82,9 +82,15 @@ def load_image_folder(
     told = f"{count} images in {len(classes)} folders of {folder}" + (
         (f", brought to {size[0]}×{size[1]}" if size else "") + (", which stay on disk" if streams else "")
     )
+    places = {
+        name: Places("", np.array([path.relative_to(folder).as_posix() for path in paths], object))
+        for name, paths in every.items()
+    }
     if sets is None:
-        return from_arrays(parts["all"], labels["all"], classes=classes, split=split, name=root.name, origin=told)
-    train, validation, test = (Dataset(parts[name], labels[name], classes, name) for name in SETS)
+        return from_arrays(
+            parts["all"], labels["all"], classes=classes, split=split, name=root.name, origin=told, places=places["all"]
+        )
+    train, validation, test = (Dataset(parts[n], labels[n], classes, n, places=places[n]) for n in SETS)
     return Sets(train, validation, test, root.name, told)
 
 

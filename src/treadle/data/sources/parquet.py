@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 
 from treadle.data.assemble import from_table
 from treadle.data.dataset import Sets
+from treadle.data.order import WINDOW
 from treadle.data.split import RandomSplit
 from treadle.data.stored import Indices, Stored, stays_on_disk
 from treadle.data.table import Encoding, Table
-from treadle.errors import DataError, TreadleError, suggest
+from treadle.errors import DataError, MemoryLimitError, TreadleError, suggest
 from treadle.memory import require_available
 
-CACHED = 2**27  # bytes of row groups that are kept, besides the one that is read
-_ROWS = 2**16  # decoded at a time
+CACHED = 2 * WINDOW  # bytes of row groups that are kept: batches made ahead reach into the next window
+_DECODED = 2**23  # values of features decoded at a time
+_SMALLER = "write the file with smaller row groups, such as row_group_size=50_000"
 
 
 def load_parquet(
@@ -77,9 +79,9 @@ def read_parquet(path: str | Path, *, words: Sequence[str] = (), stream: bool | 
         metadata, names = file.metadata, list(file.schema_arrow.names)
         counts = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
         total = metadata.num_rows
-    for name in names:
-        if names.count(name) > 1:
-            raise DataError(f"{path}: two columns are called {name!r}")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"{path}: two columns are called {twice!r}: rename one")
     for name in words:
         if name not in names:
             raise DataError(f"{path}: no column is called {name!r}: {suggest(name, names)}")
@@ -88,9 +90,9 @@ def read_parquet(path: str | Path, *, words: Sequence[str] = (), stream: bool | 
     if not total:
         raise DataError(f"{path}: has no rows")
     require_available(f"{path}: the numbers of {total:,} rows", 8 * total, "use a machine with more memory")
-    columns = _Columns(path, names, frozenset(words), total)
+    columns = _Columns(path, names, frozenset(words), total, metadata)
     edges = np.cumsum([0, *counts])
-    return ParquetTable(str(path), columns, np.arange(total), "row", frozenset(words), edges, stream)
+    return ParquetTable(str(path), columns, np.arange(total), "row", frozenset(words), edges, metadata, stream)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,17 +102,19 @@ class ParquetTable(Table):
     Args:
         words: columns that have words even where these are numbers.
         edges: (G + 1,), numbers of the rows between which the row groups lie.
+        metadata: of the file, as pyarrow has it.
         stream: whether rows stay on disk; None where memory decides.
     """
 
     words: frozenset[str] = frozenset()
     edges: NDArray[np.int64] | None = None
+    metadata: Any = None
     stream: bool | None = None
 
     def rows(self, encoding: Encoding) -> NDArray[Any] | Stored:
         """Return rows of features (N, F), which are read when they are needed where they stay on disk."""
         assert self.edges is not None
-        stored = ParquetRows(Path(self.name), encoding, self.words, self.edges)
+        stored = ParquetRows(Path(self.name), encoding, self.words, self.edges, self.metadata)
         needed = 2 * stored.nbytes  # a split copies
         if stays_on_disk(self.stream, needed):
             return stored
@@ -130,12 +134,15 @@ class ParquetRows(Stored):
         encoding: how columns become features.
         words: columns that have words even where these are numbers.
         edges: (G + 1,), numbers of the rows between which the row groups lie.
+        metadata: of the file, as pyarrow has it.
     """
 
-    def __init__(self, path: Path, encoding: Encoding, words: frozenset[str], edges: NDArray[np.int64]) -> None:
-        self.path, self.encoding, self.words, self.edges = path, encoding, words, edges
+    def __init__(
+        self, path: Path, encoding: Encoding, words: frozenset[str], edges: NDArray[np.int64], metadata: Any = None
+    ) -> None:
+        self.path, self.encoding, self.words, self.edges, self.metadata = path, encoding, words, edges, metadata
         self.columns = [feature.column for feature in encoding.features]
-        with _reading(path) as file:
+        with _reading(path, metadata) as file:
             schema = file.schema_arrow
             numbers = [schema.field(f.column).type for f in encoding.features if f.categories is None]
         single = all(_single(kind) for kind in numbers)
@@ -158,9 +165,11 @@ class ParquetRows(Stored):
         """Read rows by their numbers; the row groups they lie in are read whole, and the last ones kept."""
         out = np.empty((len(indices), *self.shape[1:]), self.dtype)
         groups = np.searchsorted(self.edges, indices, side="right") - 1
-        needed = np.unique(groups).tolist()
-        for group in sorted(needed, key=lambda group: group not in self._cache):
-            mine = groups == group
+        places = np.argsort(groups, kind="stable")
+        needed, begins = np.unique(groups[places], return_index=True)
+        found = dict(zip(needed.tolist(), np.split(places, begins[1:]), strict=True)) if len(places) else {}
+        for group in sorted(found, key=lambda group: group not in self._cache):
+            mine = found[group]
             out[mine] = self._group(group)[indices[mine] - self.edges[group]]
         return out
 
@@ -176,12 +185,12 @@ class ParquetRows(Stored):
 
     def _decoded(self, group: int, size: int) -> NDArray[Any]:
         """The rows of a row group."""
-        advice = "write the file with smaller row groups, such as row_group_size=50_000"
-        require_available(f"{self.path}: row group {group}", size, advice)
+        require_available(f"{self.path}: rows and pages of row group {group}", 2 * size, _SMALLER)
         begin, end = (int(edge) for edge in self.edges[group : group + 2])
         rows, done = np.empty((end - begin, *self.shape[1:]), self.dtype), 0
-        with _reading(self.path) as file:
-            for batch in file.iter_batches(_ROWS, row_groups=[group], columns=self.columns):
+        step = max(1, _DECODED // self.shape[1])
+        with _reading(self.path, self.metadata) as file:
+            for batch in file.iter_batches(step, row_groups=[group], columns=self.columns):
                 if done + len(batch) > len(rows):
                     break
                 found = {name: _values(self.path, name, batch[name], name in self.words) for name in self.columns}
@@ -197,8 +206,8 @@ class ParquetRows(Stored):
 class _Columns(Mapping[str, NDArray[Any]]):
     """Columns by name, each read when it is asked for; the last one is kept."""
 
-    def __init__(self, path: Path, names: list[str], words: frozenset[str], count: int) -> None:
-        self.path, self.names, self.words, self.count = path, names, words, count
+    def __init__(self, path: Path, names: list[str], words: frozenset[str], count: int, metadata: Any) -> None:
+        self.path, self.names, self.words, self.count, self.metadata = path, names, words, count, metadata
         self._last: tuple[str, NDArray[Any]] | None = None
 
     def __iter__(self) -> Iterator[str]:
@@ -214,7 +223,7 @@ class _Columns(Mapping[str, NDArray[Any]]):
         if self._last is None or self._last[0] != name:
             self._last = None
             require_available(f"{self.path}: column {name!r}", 16 * self.count, "use a machine with more memory")
-            with _reading(self.path) as file:
+            with _reading(self.path, self.metadata) as file:
                 values = _values(self.path, name, file.read(columns=[name])[name], name in self.words)
             if len(values) != self.count:
                 raise DataError(f"{self.path}: damaged: column {name!r} has {len(values)} of {self.count} values")
@@ -223,18 +232,22 @@ class _Columns(Mapping[str, NDArray[Any]]):
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[Any]:
-    """Open a Parquet file; what pyarrow raises becomes a DataError."""
+def _reading(path: Path, metadata: Any = None) -> Iterator[Any]:
+    """Open a Parquet file, whose metadata may be known; what pyarrow raises becomes a DataError."""
     try:
         import pyarrow as arrow
         from pyarrow import parquet
     except ImportError as error:
         raise TreadleError(f"{path}: Parquet needs pyarrow: pip install 'treadle[tables]'") from error
     try:
-        with parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(path, metadata=metadata) as file:
             yield file
-    except (TreadleError, MemoryError):
+    except TreadleError:
         raise
+    except MemoryError as error:
+        raise MemoryLimitError(
+            f"{path}: needs more memory than there is, or is damaged: {_SMALLER}: {error}"
+        ) from error
     except (arrow.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError) as error:
         reason = " ".join(str(error).split())[:300]
         raise DataError(f"{path}: damaged, or no Parquet file: {reason}") from error
@@ -256,6 +269,8 @@ def _values(path: Path, name: str, column: Any, words: bool) -> NDArray[Any]:
     where = f"{path}: column {name!r}"
     if types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    if str(column.type) == "string_view":  # pyarrow 15 has no name for it
+        column = column.cast(arrow.large_string())
     kind = column.type
     if types.is_string(kind) or types.is_large_string(kind):
         return _words(column)
