@@ -3,10 +3,13 @@
 import os
 import signal
 import time
+from contextlib import contextmanager
+from multiprocessing import shared_memory
 from pathlib import Path
 
 import numpy as np
 import psutil
+import pytest
 
 from treadle.data import Prefetch, Reading, Stored
 
@@ -128,3 +131,21 @@ def children():
 def shared(names):
     """Those names that belong to shared memory."""
     return [name for name in names if Path("/dev/shm", name).exists()]
+
+
+@contextmanager
+def nothing_left():
+    """Fail where a process begun inside lives on, or shared memory stays; gives the names of the latter."""
+    before, names = children(), []
+
+    class Noted(shared_memory.SharedMemory):
+        def __init__(self, name=None, create=False, size=0):
+            super().__init__(name, create, size)
+            if create:
+                names.append(self.name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shared_memory, "SharedMemory", Noted)
+        yield names
+    assert children() <= before
+    assert not shared(names)

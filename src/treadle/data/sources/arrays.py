@@ -201,7 +201,7 @@ def _header(where: str, file: Any, size: int) -> tuple[tuple[int, ...], bool, np
     if dtype.hasobject:
         raise DataError(f"{where}: holds Python objects, which are never unpickled: save it with numbers or text")
     needed = math.prod(shape) * dtype.itemsize
-    if min(shape, default=0) < 0 or not 0 < math.prod(filter(None, shape)) * dtype.itemsize < 2**63:
+    if not dtype.itemsize:
         raise DataError(f"{where}: its header promises {dtype} of shape {shape}: save it anew")
     if file.tell() + needed != size:
         raise DataError(f"{where}: its header promises {needed} bytes for shape {shape}, found {size - file.tell()}")
