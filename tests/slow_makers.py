@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import shared_memory
 from pathlib import Path
 
@@ -41,6 +41,15 @@ class Maker:
             self.odd()
         np.copyto(inputs, self.inputs[indices] + epoch)
         np.copyto(targets, self.targets[indices])
+
+
+class Endless(Maker):
+    """Hangs from the fourth batch of four on."""
+
+    def take(self, indices, inputs, targets, epoch=0):
+        if indices[0] >= 12:
+            sleep()
+        super().take(indices, inputs, targets, epoch)
 
 
 class TwoWordsError(Exception):
@@ -108,6 +117,13 @@ def one(reading, count, batch_last=False):
     return inputs, targets
 
 
+def refused(kind, reading, act):
+    """The error of that kind with which `act` ends, once the workers are gone."""
+    with pytest.raises(kind) as raised, reading:
+        act(reading)
+    return raised.value
+
+
 def read(reading, parts, epoch=0, batch_last=False):
     """Read batches from the first on: the bytes of inputs and targets of each."""
     reading.begin(parts, epoch)
@@ -124,8 +140,12 @@ def threads(maker, batch_size=4, batches=4, workers=2, timeout=0.5):
 
 def children():
     """Numbers of the processes begun by this one, but for that which clears up after it."""
-    found = psutil.Process().children(recursive=True)
-    return {one.pid for one in found if "resource_tracker" not in " ".join(one.cmdline())}
+    found = {one.pid: one for one in psutil.Process().children(recursive=True)}
+    for pid, process in list(found.items()):
+        with suppress(psutil.ZombieProcess):  # one that nobody waited for counts
+            if "resource_tracker" in " ".join(process.cmdline()):
+                del found[pid]
+    return set(found)
 
 
 def shared(names):

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
@@ -184,21 +185,16 @@ class Reading:
 
         processes = self.prefetch.worker_kind == "process"
         self._slots.make(self._places, self._share if processes else _Memory)
-        maker: Any = self.maker
-        if processes and isinstance(maker.inputs, np.ndarray):
-            maker = _Sent(maker, self._copied(maker.inputs))
         kind: Any = ProcessWorker if processes else ThreadWorker
+        job: Any = _Job(self.maker, self._slots)
+        if processes:
+            job = _Packed(job, self._share)
         for number in range(1, self.prefetch.workers + 1):
-            self._workers.append(kind(number, self.prefetch.worker_timeout, _Job(maker, self._slots)))
+            self._workers.append(kind(number, self.prefetch.worker_timeout, job))
 
     def _share(self, size: int) -> _Shared:
         self._shared.append(_Shared(size))
         return self._shared[-1]
-
-    def _copied(self, array: Array) -> tuple[_Shared, tuple[int, ...], np.dtype[Any]]:
-        shared = self._share(array.nbytes)
-        np.copyto(shared.array(array.shape, array.dtype), array)
-        return shared, array.shape, array.dtype
 
     def _end(self) -> None:
         for worker in self._workers:
@@ -257,6 +253,12 @@ class _Job:
 
     def __init__(self, maker: Maker, slots: _Slots) -> None:
         self.maker, self.slots = maker, slots
+
+    def __getstate__(self) -> dict[str, Any]:
+        maker = copy(self.maker)
+        if isinstance(maker.inputs, np.ndarray):
+            maker.inputs = np.ascontiguousarray(maker.inputs)  # others are copied by each process
+        return {"maker": maker, "slots": self.slots}
 
     def __call__(self, job: tuple[int, int, int]) -> None:
         slot, count, epoch = job
@@ -318,8 +320,8 @@ class _Shared:
         except OSError as error:
             self.close()
             raise MemoryLimitError(
-                f"batches on their way between processes need {size:,} bytes of shared memory: {error.strerror}: give "
-                "the container more (--shm-size), or use threads"
+                f"what is shared with processes needs {size:,} bytes of shared memory: {error.strerror}: give the "
+                "container more (--shm-size), or use threads"
             ) from error
 
     def __getstate__(self) -> str:
@@ -332,7 +334,9 @@ class _Shared:
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any], begin: int = 0) -> Array:
         """Return an array in some of the bytes."""
-        return np.ndarray(shape, dtype, self._memory.buf, begin)
+        memory: Any = self._memory.buf
+        part = np.asarray(memory[begin : begin + math.prod(shape) * dtype.itemsize])  # keeps it from being closed
+        return part.view(dtype).reshape(shape)
 
     def close(self) -> None:
         """Give the bytes back to the system."""
@@ -352,19 +356,31 @@ def _reserve(name: str, size: int) -> None:
             os.close(descriptor)
 
 
-class _Sent:
-    """A maker on its way to a process, its inputs in shared memory."""
+class _Packed:
+    """A job on its way to processes, in memory that they share: in each, its arrays are those that lie there."""
 
-    def __init__(self, maker: Maker, inputs: tuple[_Shared, tuple[int, ...], np.dtype[Any]]) -> None:
-        self._maker, self._inputs = maker, inputs
+    def __init__(self, job: _Job, share: Callable[[int], _Shared]) -> None:
+        import pickle
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        state = {name: value for name, value in vars(self._maker).items() if name != "inputs"}
-        return _arrived, (type(self._maker), state, self._inputs)
+        arrays: list[pickle.PickleBuffer] = []
+        try:
+            first = pickle.dumps(job, protocol=5, buffer_callback=arrays.append)
+        except Exception as error:
+            raise DataError(f"these data cannot be sent to a process: {error}: use threads") from error
+        parts = [memoryview(first), *(array.raw() for array in arrays)]
+        ends = np.cumsum([-(-len(part) // _LINE) * _LINE for part in parts]).tolist()
+        self._places = [(begin, len(part)) for begin, part in zip([0, *ends], parts, strict=False)]
+        self._memory = share(ends[-1])
+        for place, part in zip(self._bytes(), parts, strict=True):
+            np.copyto(place, part)
 
+    def _bytes(self) -> list[Array]:
+        return [self._memory.array((size,), np.dtype(np.uint8), begin) for begin, size in self._places]
 
-def _arrived(kind: type[Any], state: dict[str, Any], inputs: tuple[_Shared, tuple[int, ...], np.dtype[Any]]) -> Any:
-    maker: Any = object.__new__(kind)
-    shared, shape, dtype = inputs
-    vars(maker).update(state, inputs=shared.array(shape, dtype), _inputs_memory=shared)
-    return maker
+    def __call__(self) -> _Job:
+        """Return the job."""
+        import pickle
+
+        first, *arrays = self._bytes()
+        job: _Job = pickle.loads(first.data, buffers=arrays)
+        return job

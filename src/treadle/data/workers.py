@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from treadle.errors import DataError, WorkerError
+from treadle.errors import WorkerError
 
 START = 60.0  # seconds that a process has to begin
 END = 2.0  # seconds from the last word of a process to its end
@@ -124,22 +124,21 @@ class ThreadWorker(Worker):
 
 
 class ProcessWorker(Worker):
-    """A process, begun anew rather than forked: has memory and lock of its own, and can be ended."""
+    """A process, begun anew rather than forked: has memory and lock of its own, and can be ended.
+
+    `make` makes what does the jobs, in the process. It is sent through a pipe that nobody may read, if the process ends
+    early, and has to be small.
+    """
 
     kind = "process"
 
-    def __init__(self, number: int, timeout: float, do: Callable[[Any], None]) -> None:
+    def __init__(self, number: int, timeout: float, make: Callable[[], Callable[[Any], None]]) -> None:
         super().__init__(number, timeout)
         spawn = multiprocessing.get_context("spawn")
         self._pipe, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_process, args=(do, theirs), daemon=True, name=f"treadle-{number}")
-        try:
-            with _without_ctrl_c():
-                self._process.start()
-        except (BrokenPipeError, ConnectionResetError):  # it ended before it had read what it is to do
-            raise WorkerError(f"worker {number} (process) ended at its start: {_GUARD}") from None
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise DataError(f"these data cannot be sent to a process: {error}: use threads") from error
+        self._process = spawn.Process(target=_process, args=(make, theirs), daemon=True, name=f"treadle-{number}")
+        with _without_ctrl_c():
+            self._process.start()
         theirs.close()
         self._begun = False
 
@@ -154,10 +153,14 @@ class ProcessWorker(Worker):
     def receive(self, what: str) -> Done:
         """Wait for the next job to be done."""
         if not self._begun:
-            if self._next("its start", START) != "begun":
-                raise WorkerError(f"{self}: did not begin")
+            done = self._done(self._next("its start", START))
+            if done.error is not None:
+                return done
             self._begun = True
-        error, text, begun, ended = self._next(what, self.timeout)
+        return self._done(self._next(what, self.timeout))
+
+    def _done(self, answer: Any) -> Done:
+        error, text, begun, ended = answer
         if error is not None:
             error.__cause__ = WorkerTraceback(text)
         return Done(begun, ended, error)
@@ -187,7 +190,7 @@ class ProcessWorker(Worker):
             hint = ": is memory short?" if name == "SIGKILL" else ""
             return WorkerError(f"{self} was ended by {name}, and was to make {what}{hint}")
         with suppress(EOFError, ConnectionResetError):
-            self._begun = self._begun or self._pipe.recv() == "begun"  # it may have begun unseen
+            self._begun = self._begun or self._pipe.recv()[0] is None  # it may have begun unseen
         hint = "" if self._begun else f": {_GUARD}"
         return WorkerError(f"{self} ended with exit code {code}, and was to make {what}{hint}")
 
@@ -232,17 +235,23 @@ def _serve(do: Callable[[Any], None], receive: Callable[[], Any], send: Callable
         send(Done(begun, time.perf_counter(), error))
 
 
-def _process(do: Callable[[Any], None], pipe: Any) -> None:
+def _process(make: Callable[[], Callable[[Any], None]], pipe: Any) -> None:
     """What a process does: jobs, until the pipe is closed or the process that began it is gone."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    pipe.send("begun")
 
     def send(done: Done) -> None:
         text = "" if done.error is None else "".join(traceback.format_exception(done.error))
         pipe.send((_sendable(done.error), f"\n{text}", done.begun, done.ended))
 
     with suppress(EOFError, BrokenPipeError, ConnectionResetError), np.errstate(all="ignore"):
-        _serve(do, pipe.recv, send)
+        begun = time.perf_counter()
+        try:
+            do = make()
+        except Exception as error:
+            send(Done(begun, time.perf_counter(), error))
+        else:
+            send(Done(begun, time.perf_counter(), None))
+            _serve(do, pipe.recv, send)
     os._exit(0)  # an end in order would complain of arrays that lie in shared memory
 
 
