@@ -22,7 +22,7 @@ def test_text_report(cli, recipe, tmp_path, digits):
     assert (code, err) == (0, "")
     assert "flatten1" in out
     assert "7,850" in out
-    head = "epoch  train loss  validation loss  validation accuracy  seconds"
+    head = "epoch  train loss  validation loss  validation accuracy  seconds  waited"
     table = out[out.index(head) :].splitlines()
     assert [line.split()[0] for line in table[1:4]] == ["1", "2", "3"]
     assert all(len(line) == len(head) for line in table[:4])

@@ -134,7 +134,7 @@ class Stand:
 
     loss = td.losses.CrossEntropy()
     places = MappingProxyType({})
-    feed = type("Feed", (), {"targets": np.repeat(np.arange(4), 3), "dtype": np.dtype(np.float64)})
+    feed = type("Feed", (), {"targets": np.repeat(np.arange(4), 3), "dtype": np.dtype(np.float64), "blocks": None})
 
 
 def test_samples_of_looks_differ_and_none_comes_twice():

@@ -20,6 +20,7 @@ from treadle.recipe import Recipe
 from treadle.runs import create, save, to_json, train
 from treadle.train import Finding, Interrupted, Run, State
 
+LONG = 2.0  # seconds of training, for in shorter ones the first batch, which loads the kernels, counts too much
 WAITING = 0.3  # share of the time of training from which on a hint about reading ahead is given
 Folder = Annotated[Path, Parameter(name="--runs", help="Folder that the run's own folder is made in.")]
 
@@ -179,7 +180,7 @@ class TextReport(Report):
             self.columns = list(record)
             self._print("  ".join(name.replace("_", " ") for name in self.columns))
         cells = (
-            f"{value if isinstance(value, int) else format(value, '.4f' if name != 'seconds' else '.2f'):>{len(name)}}"
+            f"{value if isinstance(value, int) else format(value, '.2f' if name in ('seconds', 'waited') else '.4f'):>{len(name)}}"
             for name, value in record.items()
         )
         self._print("  ".join(cells))
@@ -201,7 +202,7 @@ class TextReport(Report):
             low, high = test[f"{metric.name}_interval"]
             self._print(f"  {metric.name} {test[metric.name]:.4f}, 95 % interval {low:.4f} to {high:.4f}")
         waited, seconds = (sum(record[name] for record in run.history) for name in ("waited", "seconds"))
-        if waited > WAITING * seconds:
+        if seconds > LONG and waited > WAITING * seconds:
             self._print(
                 f"\nreading batches took {waited / seconds:.0%} of the time: `{COMMAND} timeline` with the same"
             )
