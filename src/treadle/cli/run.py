@@ -179,10 +179,10 @@ class TextReport(Report):
         if not self.columns:
             self.columns = list(record)
             self._print("  ".join(name.replace("_", " ") for name in self.columns))
-        cells = (
-            f"{value if isinstance(value, int) else format(value, '.2f' if name in ('seconds', 'waited') else '.4f'):>{len(name)}}"
-            for name, value in record.items()
-        )
+        cells = []
+        for name, value in record.items():
+            digits = 2 if name in ("seconds", "waited") else 4
+            cells.append(f"{value if isinstance(value, int) else format(value, f'.{digits}f'):>{len(name)}}")
         self._print("  ".join(cells))
 
     def finding(self, finding: Finding) -> None:
