@@ -28,7 +28,7 @@ def test_an_interruption_keeps_the_last_complete_step(stop, epochs_done):
     run = stopped.value.run
     assert isinstance(stopped.value, KeyboardInterrupt)
     assert run.step == stop
-    assert digest(run.parameters) == seen[stop]
+    assert digest(run.progress.parameters) == seen[stop]
     assert len(run.history) == epochs_done
     assert [h["train_loss"] for h in run.history] == [h["train_loss"] for h in whole.history[:epochs_done]]
     assert run.test()["samples"] == 30
@@ -85,7 +85,7 @@ def test_an_interruption_within_a_step(monkeypatch, name, call, done, after):
     with pytest.raises(td.Interrupted) as stopped:
         fit(sets, **settings)
     assert stopped.value.run.step == done
-    assert digest(stopped.value.run.parameters) == whole[done]
+    assert digest(stopped.value.run.progress.parameters) == whole[done]
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -103,7 +103,7 @@ def test_an_interruption_within_a_look(monkeypatch):
     with pytest.raises(td.Interrupted) as stopped:
         fit(three_classes(), **settings)
     assert stopped.value.run.step == 4
-    assert digest(stopped.value.run.parameters) == whole[4]
+    assert digest(stopped.value.run.progress.parameters) == whole[4]
 
 
 class Halves(td.optim.SGD):
@@ -133,7 +133,7 @@ def test_an_interruption_between_the_parts_of_an_update_waits_for_its_end():
     with pytest.raises(td.Interrupted) as stopped:
         fit(three_classes(), batch_size=10, optimizer=Halves(0.1))
     run = stopped.value.run
-    assert (run.step, digest(run.parameters)) == (4, whole[4])
+    assert (run.step, digest(run.progress.parameters)) == (4, whole[4])
 
 
 def test_an_error_in_the_step_of_an_own_optimiser_leaves_the_parameters():
@@ -153,7 +153,7 @@ def test_an_error_in_the_step_of_an_own_optimiser_leaves_the_parameters():
     whole = seen(three_classes(), batch_size=10, optimizer=endless)
     with pytest.raises(td.Interrupted) as stopped:
         fit(three_classes(), batch_size=10, optimizer=Own())
-    assert (stopped.value.run.step, digest(stopped.value.run.parameters)) == (3, whole[3])
+    assert (stopped.value.run.step, digest(stopped.value.run.progress.parameters)) == (3, whole[3])
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
@@ -170,7 +170,7 @@ def test_an_interruption_of_an_evaluation_keeps_the_steps_and_the_epochs_before(
     with pytest.raises(td.Interrupted) as stopped:
         fit(three_classes(), batch_size=10, epochs=2)
     run = stopped.value.run
-    assert (run.step, len(run.history), digest(run.parameters)) == (5 * epoch, epoch - 1, whole[5 * epoch])
+    assert (run.step, len(run.history), digest(run.progress.parameters)) == (5 * epoch, epoch - 1, whole[5 * epoch])
 
 
 def test_a_thread_other_than_the_main_one_trains_too():

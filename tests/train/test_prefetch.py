@@ -75,6 +75,6 @@ def test_what_a_callback_raises_ends_the_workers(kind):
     if kind is KeyboardInterrupt:
         run = raised.value.run
         assert run.step == 6
-        assert digest(run.parameters) == seen[0][1]
+        assert digest(run.progress.parameters) == seen[0][1]
         assert len(run.history) == 1
         assert len(run.times) == 6

@@ -1,4 +1,7 @@
-"""The command `treadle`. Errors in what was given end with a message and exit code 2, Ctrl-C with 130."""
+"""The command `treadle`. Errors in what was given end with a message and exit code 2.
+
+Ctrl-C ends with 130, SIGTERM with 143.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,14 @@ from treadle.cli.choices import choices
 from treadle.cli.fetch import fetch
 from treadle.cli.lr import lr
 from treadle.cli.predict import predict
+from treadle.cli.resume import resume
 from treadle.cli.run import run
 from treadle.cli.show import show
 from treadle.cli.summary import summary
 from treadle.cli.surface import surface
 from treadle.cli.timeline import timeline
 from treadle.errors import TreadleError
-from treadle.train import Interrupted
+from treadle.train import Interrupted, Terminated, terminating
 
 app = App(
     name="treadle",
@@ -29,15 +33,16 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.command(run, sort_key=1)
-app.command(show, sort_key=2)
-app.command(summary, sort_key=3)
-app.command(check, sort_key=4)
-app.command(lr, sort_key=5)
-app.command(timeline, sort_key=6)
-app.command(surface, sort_key=7)
-app.command(predict, sort_key=8)
-app.command(choices, sort_key=9)
-app.command(fetch, sort_key=10)
+app.command(resume, sort_key=2)
+app.command(show, sort_key=3)
+app.command(summary, sort_key=4)
+app.command(check, sort_key=5)
+app.command(lr, sort_key=6)
+app.command(timeline, sort_key=7)
+app.command(surface, sort_key=8)
+app.command(predict, sort_key=9)
+app.command(choices, sort_key=10)
+app.command(fetch, sort_key=11)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -51,7 +56,8 @@ def call(arguments: Sequence[str]) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
-        code = app(list(arguments), exit_on_error=False, print_error=True)
+        with terminating():
+            code = app(list(arguments), exit_on_error=False, print_error=True)
         if sys.stdout:  # a closed one is None
             sys.stdout.flush()  # here, where its errors can be told
     except CycloptsError:
@@ -60,11 +66,11 @@ def call(arguments: Sequence[str]) -> int:
         notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
         print(f"error: {error}{notes}", file=sys.stderr)
         return 2
-    except Interrupted:
-        return 130  # `run` has told where the run was saved
-    except KeyboardInterrupt:
+    except Interrupted as interrupted:
+        return interrupted.code  # `run` has told where the run was saved
+    except KeyboardInterrupt as stop:
         print("interrupted", file=sys.stderr)
-        return 130
+        return 143 if isinstance(stop, Terminated) else 130
     except OSError as error:
         # without this the interpreter would complain once more while it closes stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,21 +6,27 @@ import shutil
 import sys
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from treadle import kernels
 from treadle.cli.options import COMMAND, Changes, Json, RecipeFile, read_recipe, warnings
-from treadle.nn import summary
+from treadle.data import Sets
+from treadle.nn import Summary, summary
 from treadle.recipe import Recipe
-from treadle.runs import create, save, to_json, train
-from treadle.train import Finding, Interrupted, Run, State
+from treadle.runs import create, to_json, train
+from treadle.runs.checkpoints import FOLDER as CHECKPOINTS
+from treadle.runs.train import Hooks
+from treadle.train import Finding, Interrupted, Progress, Run, State
 
-LONG = 2.0  # seconds of training, for in shorter ones the first batch, which loads the kernels, counts too much
+LONG = 2.0  # seconds of training, for in shorter ones it does not matter
 WAITING = 0.3  # share of the time of training from which on a hint about reading ahead is given
 Folder = Annotated[Path, Parameter(name="--runs", help="Folder that the run's own folder is made in.")]
 
@@ -36,30 +42,40 @@ def run(
     chosen = read_recipe(recipe, changes)
     report: Report = JsonReport() if json else TextReport()
     sets = chosen.load_data()
-    network = chosen.build_network(sets.train.classes, sets.train.shape)
-    table = summary(network, sets, batch_size=chosen.data.batch_size, optimizer=chosen.build_optimizer())
-    report.start(chosen, sets, table)
+    report.start(chosen, sets, described(chosen, sets))
+    tell_of_compiling()
+    folder = create(runs, chosen.network.preset or "layers")
+    try:
+        with told(report, folder):
+            finished = train(chosen, sets, folder, report.hooks())
+    except BaseException:
+        if not (folder / CHECKPOINTS).exists():
+            shutil.rmtree(folder, ignore_errors=True)  # a run that failed before it was saved leaves nothing behind
+        raise
+    report.end(chosen, finished, folder)
+
+
+def described(recipe: Recipe, sets: Sets) -> Summary:
+    """Return the table of a recipe's network."""
+    network = recipe.build_network(sets.train.classes, sets.train.shape)
+    return summary(network, sets, batch_size=recipe.data.batch_size, optimizer=recipe.build_optimizer())
+
+
+def tell_of_compiling() -> None:
+    """Tell people that the first training on a machine takes longer."""
     if sys.stderr.isatty() and kernels.compiles():
         print("compiling the kernels for this machine: once, some 10 to 20 seconds", file=sys.stderr, flush=True)
-    name = chosen.network.preset or "layers"
-    folder = create(runs, name)
+
+
+@contextmanager
+def told(report: Report, folder: Path) -> Iterator[None]:
+    """Show the report while a run is trained, and where it was saved if it does not come to its end."""
     try:
         with report:
-            finished = train(
-                chosen, sets, folder, on_step=report.step, on_epoch=report.epoch, on_finding=report.finding
-            )
+            yield
     except Interrupted as interrupted:
         report.interrupted(interrupted.run, folder)
         raise
-    except BaseException:
-        if (folder / "run.json").exists():
-            print(f"the run up to its last checkpoint is saved in {folder}", file=sys.stderr)
-        else:
-            shutil.rmtree(folder, ignore_errors=True)  # a run that failed before it was saved leaves nothing behind
-        raise
-    test = finished.test()
-    save(folder, chosen, finished, test)
-    report.end(chosen, finished, test, folder)
 
 
 class Report(ABC):
@@ -71,9 +87,17 @@ class Report(ABC):
     def __exit__(self, *error: object) -> None:  # noqa: B027 - nothing, unless overridden
         """End what is shown while training goes on."""
 
+    def hooks(self) -> Hooks:
+        """Return what training calls."""
+        return Hooks(on_step=self.step, on_epoch=self.epoch, on_finding=self.finding)
+
     @abstractmethod
-    def start(self, recipe: Recipe, sets: Any, network: Any) -> None:
+    def start(self, recipe: Recipe, sets: Sets, network: Summary) -> None:
         """Tell what will be trained, before it is."""
+
+    @abstractmethod
+    def resumed(self, progress: Progress, faults: list[str]) -> None:
+        """Tell where a run goes on, and what is wrong with later checkpoints."""
 
     def step(self, state: State, steps: int) -> None:  # noqa: B027 - nothing, unless overridden
         """Tell how far training has come."""
@@ -91,7 +115,7 @@ class Report(ABC):
         """Tell where the run was saved."""
 
     @abstractmethod
-    def end(self, recipe: Recipe, run: Run, test: dict[str, Any], folder: Path) -> None:
+    def end(self, recipe: Recipe, run: Run, folder: Path) -> None:
         """Tell the test score."""
 
 
@@ -101,7 +125,7 @@ class JsonReport(Report):
     def _line(self, **values: Any) -> None:
         print(to_json(values), flush=True)
 
-    def start(self, recipe: Recipe, sets: Any, network: Any) -> None:
+    def start(self, recipe: Recipe, sets: Sets, network: Summary) -> None:
         """Print the recipe, the fingerprint of the data and the number of parameters."""
         self._line(
             event="start",
@@ -110,6 +134,10 @@ class JsonReport(Report):
             warnings=warnings(sets),
             parameters=network.parameters,
         )
+
+    def resumed(self, progress: Progress, faults: list[str]) -> None:
+        """Print from which step the run goes on, and what is wrong with checkpoints."""
+        self._line(event="resume", epoch=progress.epoch + 1, steps=progress.step, faults=faults)
 
     def epoch(self, run: Run) -> None:
         """Print the epoch's record."""
@@ -123,9 +151,9 @@ class JsonReport(Report):
         """Print the folder."""
         self._line(event="interrupted", folder=str(folder), steps=run.step)
 
-    def end(self, recipe: Recipe, run: Run, test: dict[str, Any], folder: Path) -> None:  # noqa: ARG002
-        """Print the test score and the folder."""
-        self._line(event="end", test=test, folder=str(folder))
+    def end(self, recipe: Recipe, run: Run, folder: Path) -> None:  # noqa: ARG002
+        """Print the test score, the epoch of the weights it is of, and the folder."""
+        self._line(event="end", test=run.tested, weights_epoch=run.weights_epoch, folder=str(folder))
 
 
 class TextReport(Report):
@@ -135,7 +163,7 @@ class TextReport(Report):
 
     def __init__(self) -> None:
         self.console = Console(highlight=False, soft_wrap=True, emoji=False)
-        self.progress: Progress | None = None
+        self.bar: Bar | None = None
         self.task = TaskID(0)
         self.shown = 0.0
         self.epochs = 0
@@ -145,19 +173,19 @@ class TextReport(Report):
         if sys.stdout.isatty():
             done = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
             left = (TimeRemainingColumn(), TextColumn("left"))
-            self.progress = Progress(*done, *left, console=self.console, transient=True)
-            self.task = self.progress.add_task("training", total=None)
-            self.progress.start()
+            self.bar = Bar(*done, *left, console=self.console, transient=True)
+            self.task = self.bar.add_task("training", total=None)
+            self.bar.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self.progress:
-            self.progress.stop()
+        if self.bar:
+            self.bar.stop()
 
     def _print(self, text: str = "") -> None:
         self.console.print(text, markup=False)
 
-    def start(self, recipe: Recipe, sets: Any, network: Any) -> None:
+    def start(self, recipe: Recipe, sets: Sets, network: Summary) -> None:
         """Print the data and the network, to look at before training."""
         self.epochs = recipe.training.epochs
         optimizer = recipe.build_optimizer()
@@ -165,13 +193,20 @@ class TextReport(Report):
             self._print(line)
         self._print(f"{sets}\n\n{network}\n\n{recipe.build_loss()}, {optimizer}, batch size {recipe.data.batch_size}\n")
 
+    def resumed(self, progress: Progress, faults: list[str]) -> None:
+        """Print what is wrong with checkpoints, and where the run goes on."""
+        for fault in faults:
+            self._print(f"warning: {fault}")
+        epoch = min(progress.epoch + 1, self.epochs)
+        self._print(f"going on in epoch {epoch} of {self.epochs}, after {progress.step} steps in all\n")
+
     def step(self, state: State, steps: int) -> None:
         """Move the bar."""
         now = time.monotonic()
-        if self.progress and now - self.shown > self.INTERVAL:
+        if self.bar and now - self.shown > self.INTERVAL:
             self.shown = now
             text = f"epoch {state.epoch + 1} of {self.epochs}, batch loss {state.loss:.4f}"
-            self.progress.update(self.task, description=text, total=self.epochs * steps, completed=state.step)
+            self.bar.update(self.task, description=text, total=self.epochs * steps, completed=state.step)
 
     def epoch(self, run: Run) -> None:
         """Print a line of the table, and its head before the first."""
@@ -189,19 +224,36 @@ class TextReport(Report):
         """Print the finding, its parts on lines of their own."""
         self._print(f"! {finding}")
 
+    @staticmethod
+    def _of(run: Run) -> str:
+        epoch = (run.tested or {}).get("weights_epoch", run.weights_epoch)
+        return "" if epoch == run.weights_epoch else f", with the weights of epoch {epoch}, and not again"
+
     def interrupted(self, run: Run, folder: Path) -> None:
         """Print where the run was saved."""
         self._print(f"\nstopped in epoch {len(run.history) + 1} of {self.epochs}, after {run.step} steps in all")
-        self._print(f"saved in {folder}; the test set was not looked at")
+        if run.tested is None:
+            self._print(f"saved in {folder}; the test set was not looked at")
+        else:
+            self._print(f"saved in {folder}")
+        self._print(f"go on: {COMMAND} resume {folder}")
 
-    def end(self, recipe: Recipe, run: Run, test: dict[str, Any], folder: Path) -> None:
+    def end(self, recipe: Recipe, run: Run, folder: Path) -> None:
         """Print the test score with its intervals, and what to try next."""
-        self._print(f"\ntest set, {test['samples']:,} samples, looked at once:")
+        test = run.tested
+        assert test is not None
+        if len(run.history) > 1:
+            why = "with the lowest validation loss" if recipe.saving.weights == "best" else "the last"
+            self._print(f"\nthe weights kept are those of epoch {run.weights_epoch}, {why}")
+        self._print(f"\ntest set, {test['samples']:,} samples, looked at once{self._of(run)}:")
         self._print(f"  loss {test['loss']:.4f}")
         for metric in run.metrics:
             low, high = test[f"{metric.name}_interval"]
             self._print(f"  {metric.name} {test[metric.name]:.4f}, 95 % interval {low:.4f} to {high:.4f}")
         waited, seconds = (sum(record[name] for record in run.history) for name in ("waited", "seconds"))
+        if run.times:  # the first loads the kernels
+            first = run.times[0].wait_end - run.times[0].wait_begin
+            waited, seconds = waited - first, seconds - first
         if seconds > LONG and waited > WAITING * seconds:
             self._print(
                 f"\nreading batches took {waited / seconds:.0%} of the time: `{COMMAND} timeline` with the same"

@@ -38,6 +38,7 @@ from treadle.losses import LOSSES
 from treadle.metrics import METRICS
 from treadle.nn import LAYERS, MODELS, Module
 from treadle.optim import OPTIMIZERS, SCHEDULES, OnPlateau, Optimizer, Plan, Schedule
+from treadle.train import WEIGHTS
 
 _KINDS = dict(
     zip(WORKER_KINDS, ("threads of this process", "processes with memory and lock of their own"), strict=True)
@@ -50,7 +51,7 @@ CHOICES: dict[str, dict[str, Mapping[str, Any]]] = {
     "optimizer": {"kind": OPTIMIZERS, "schedule": SCHEDULES},
     "resources": {"device": {"cpu": "the processor, with NumPy"}},
     "training": {"metrics": METRICS},
-    "saving": {},
+    "saving": {"weights": WEIGHTS},
 }
 
 
@@ -193,9 +194,15 @@ class TrainingStage(Stage):
 
 
 class SavingStage(Stage):
-    """How often the run folder is written, in epochs; it is always written at the end."""
+    """How often checkpoints are written, in epochs and in steps, how many are kept, and which weights the run uses.
+
+    One is always written at the end. Weights are those of the epoch with the lowest validation loss, or the last.
+    """
 
     checkpoint_every: int = Field(default=1, ge=1)
+    checkpoint_steps: int | None = Field(default=None, ge=1)
+    keep: int = Field(default=2, ge=1, le=1000)
+    weights: _names("saving", "weights") = "best"  # type: ignore[valid-type]
 
 
 def _schedule(text: str) -> str:

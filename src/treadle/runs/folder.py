@@ -1,19 +1,19 @@
 """Run folders: what a recipe gave, complete in itself: recipe, weights, history, scores, and where it was made.
 
-recipe.toml, weights.safetensors (parameters by their path), run.json (all else, and the checksum of the weights).
-Files are replaced whole. New weights lie beside the old ones until run.json names them, so that wherever a save ends,
-run.json and the weights of its checksum are both there.
+recipe.toml, weights.safetensors (parameters by their path), run.json (all else, and the checksum of the weights),
+checkpoints/ (to go on from), log.jsonl, and lock, which the process that trains holds. Files are replaced whole. New
+weights lie beside the old ones until run.json names them, so that wherever a save ends, run.json and the weights of its
+checksum are both there.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import platform
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -25,16 +25,21 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from treadle.data import Encoding, Sets, scale_from_dict
+from treadle.data.dataset import extent
 from treadle.errors import RunError, TreadleError
 from treadle.metrics import METRICS
 from treadle.nn import Module
 from treadle.recipe import Recipe
+from treadle.runs.files import replace
+from treadle.runs.log import to_json
 from treadle.train import Finding, Run
 from treadle.tree import Tree, leaves, map_with_path
 from treadle.version import __version__
 
-FORMAT = 1
+FORMAT = 2
+RECIPE, ABOUT = "recipe.toml", "run.json"
 _WEIGHTS, _NEW_WEIGHTS = "weights.safetensors", "weights-new.safetensors"
+Status = Literal["running", "interrupted", "failed", "finished"]
 
 
 class _Feature(BaseModel):
@@ -69,31 +74,22 @@ class _Data(BaseModel):
     encoding: _Encoding | None = None
 
 
-class _Finding(BaseModel):
-    """What a diagnosis found."""
-
-    model_config = ConfigDict(strict=True)
-
-    kind: str
-    step: int
-    layers: list[str]
-    seen: str
-    means: str
-    advice: str
-
-
-class _About(BaseModel):
+class About(BaseModel):
     """What run.json must hold to be read."""
 
     model_config = ConfigDict(strict=True)
 
+    status: Status
+    started: str | None
     data: _Data
-    scale: dict[str, Any]
+    scale: dict[str, Any] | None
     metrics: list[Literal[tuple(METRICS)]]  # type: ignore[valid-type]
     steps: int
     history: list[dict[str, Any]]
-    findings: list[_Finding] = []
-    weights_sha256: str
+    findings: list[Finding]
+    test: dict[str, Any] | None
+    weights_epoch: int | None
+    weights_sha256: str | None
 
 
 def create(root: Path, name: str) -> Path:
@@ -111,78 +107,115 @@ def create(root: Path, name: str) -> Path:
     raise RunError(f"{root}: a thousand runs began in this second")
 
 
-def save(folder: Path, recipe: Recipe, run: Run, test: Mapping[str, Any] | None = None) -> None:
+def begin(folder: Path, recipe: Recipe, sets: Sets) -> None:
+    """Write into the folder of a run what is known of it before training.
+
+    Raises:
+        RunError: a file cannot be written.
+    """
+    with _told(folder):
+        _save_recipe(folder, recipe)
+        _write_about(folder, _about(sets, "running", datetime.now().astimezone().isoformat(timespec="seconds")))
+
+
+def save(folder: Path, recipe: Recipe, run: Run, status: Status = "finished") -> None:
     """Write a run into its folder.
 
     Raises:
         RunError: a file cannot be written; what was there before is intact.
     """
-    sets = run.sets
-    assert sets is not None
-    classes = sets.train.classes
-    about = {
-        "format": FORMAT,
-        "made_with": {"treadle": __version__, "numpy": np.__version__, "python": platform.python_version()},
-        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
-        "data": {
-            "name": sets.name,
-            "fingerprint": sets.fingerprint(),
-            "shape": list(run.input_shape),
-            "dtype": run.input_dtype,
-            "range": list(run.input_range),
-            "classes": None if classes is None else list(classes),
-            "encoding": None if sets.encoding is None else sets.encoding.to_dict(),
-        },
+    assert run.sets is not None
+    tensors = {path: np.ascontiguousarray(leaf) for path, leaf in leaves(run.parameters)}
+    weights = save_tensors(tensors, {"format": str(FORMAT)})
+    about = _about(run.sets, status, _started(folder)) | {
         "scale": run.scale.to_dict(),
         "metrics": [metric.name for metric in run.metrics],
         "steps": run.step,
         "history": run.history,
         "findings": [finding.to_dict() for finding in run.findings],
-        "test": test,
+        "test": run.tested,
+        "weights_epoch": run.weights_epoch,
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
-    tensors = {path: np.ascontiguousarray(leaf) for path, leaf in leaves(run.parameters)}
-    weights = save_tensors(tensors, {"format": str(FORMAT)})
-    about["weights_sha256"] = hashlib.sha256(weights).hexdigest()
-    new = folder / _NEW_WEIGHTS
+    with _told(folder):
+        _save_recipe(folder, recipe)
+        if _is_there(folder / _WEIGHTS, weights):
+            _write_about(folder, about)
+            return
+        replace(folder / _NEW_WEIGHTS, weights)
+        _write_about(folder, about)
+        (folder / _NEW_WEIGHTS).replace(folder / _WEIGHTS)
+
+
+def mark(folder: Path, status: Status) -> None:
+    """Write how a run stands, and change nothing else.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    about = _json(folder / ABOUT)
+    with _told(folder):
+        _write_about(folder, {**about, "status": status})
+
+
+def _about(sets: Sets, status: Status, started: str | None) -> dict[str, Any]:
+    classes = sets.train.classes
+    return {
+        "format": FORMAT,
+        "status": status,
+        "started": started,
+        "made_with": {"treadle": __version__, "numpy": np.__version__, "python": platform.python_version()},
+        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
+        "data": {
+            "name": sets.name,
+            "fingerprint": sets.fingerprint(),
+            "shape": list(sets.train.shape),
+            "dtype": str(sets.train.inputs.dtype),
+            "range": list(extent(sets.train.inputs)),
+            "classes": None if classes is None else list(classes),
+            "encoding": None if sets.encoding is None else sets.encoding.to_dict(),
+        },
+        "scale": None,
+        "metrics": [],
+        "steps": 0,
+        "history": [],
+        "findings": [],
+        "test": None,
+        "weights_epoch": None,
+        "weights_sha256": None,
+    }
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
     try:
-        _replace(folder / "recipe.toml", recipe.to_toml().encode("utf-8"))
-        _replace(new, weights)
-        _replace(folder / "run.json", to_json(about, indent=2).encode("utf-8"))
-        new.replace(folder / _WEIGHTS)
+        yield
     except OSError as error:
         raise RunError(f"{folder}: the run cannot be saved: {error.strerror or error}; free space or fix it") from error
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file aside, flush it to the disk, and put it in place in one step."""
-    aside = path.with_name(path.name + ".part")
+def _save_recipe(folder: Path, recipe: Recipe) -> None:
+    content = recipe.to_toml().encode("utf-8")
+    if not _is_there(folder / RECIPE, content):
+        replace(folder / RECIPE, content)
+
+
+def _write_about(folder: Path, about: dict[str, Any]) -> None:
+    replace(folder / ABOUT, to_json(about, indent=2).encode("utf-8"))
+
+
+def _is_there(path: Path, content: bytes) -> bool:
     try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
-        raise
+        return path.stat().st_size == len(content) and path.read_bytes() == content
+    except FileNotFoundError:
+        return False
 
 
-def to_json(value: Any, indent: int | None = None) -> str:
-    """Write JSON that every reader takes: JSON has no infinity and no NaN, so these become null.
-
-    >>> to_json({"interval": (-math.inf, 0.5)})
-    '{"interval": [null, 0.5]}'
-    """
-    return json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _started(folder: Path) -> str | None:
+    with suppress(RunError):
+        found = _json(folder / ABOUT).get("started")
+        return found if isinstance(found, str) else None
+    return None
 
 
 def load(folder: str | Path, sets: Sets | None = None) -> Run:
@@ -193,17 +226,18 @@ def load(folder: str | Path, sets: Sets | None = None) -> Run:
         RecipeError: its recipe is damaged.
     """
     folder = Path(folder)
-    about = _read_about(folder / "run.json")
+    about = read_about(folder)
     data = about.data
-    if sets is not None and sets.fingerprint() != data.fingerprint:
-        raise RunError(
-            f"{folder}: was trained on {data.name} with fingerprint {data.fingerprint}, and the data given has "
-            f"{sets.fingerprint()}: give the data it was trained on"
-        )
-    recipe = Recipe.read(folder / "recipe.toml")
+    if sets is not None:
+        require_same_data(folder, about, sets)
+    recipe = Recipe.read(folder / RECIPE)
     classes, shape = None if data.classes is None else tuple(data.classes), tuple(data.shape)
+    if about.weights_sha256 is None:
+        raise RunError(
+            f"{folder}: has no weights, for it was ended before its first epoch was through: go on with treadle resume"
+        )
     try:
-        scale = scale_from_dict(about.scale)
+        scale = scale_from_dict(about.scale or {})
         network = recipe.build_network(classes, shape)
     except TreadleError as error:
         raise RunError(f"{folder}: recipe.toml and run.json do not fit: {error}") from error
@@ -225,30 +259,72 @@ def load(folder: str | Path, sets: Sets | None = None) -> Run:
         input_range=(data.range[0], data.range[1]),
         sets=sets,
         history=about.history,
-        findings=[Finding(**{**one.model_dump(), "layers": tuple(one.layers)}) for one in about.findings],
+        findings=about.findings,
         step=about.steps,
+        weights_epoch=about.weights_epoch,
+        tested=about.test,
     )
 
 
-def _read_about(path: Path) -> _About:
-    """Read run.json; the format comes first, for a newer one may have other keys."""
-    if not path.is_file():
-        raise RunError(f"{path.parent}: not a run folder, for it has no run.json")
+def require_same_data(folder: Path, about: About, sets: Sets) -> None:
+    """Raise RunError, with both fingerprints, unless these sets are the data of the run."""
+    data = about.data
+    if sets.fingerprint() != data.fingerprint:
+        raise RunError(
+            f"{folder}: was trained on {data.name} with fingerprint {data.fingerprint}, and the data given has "
+            f"{sets.fingerprint()}: give the data it was trained on"
+        )
+
+
+def read_about(folder: Path) -> About:
+    """Read run.json; one of an older format is brought to this one, and the old file kept beside it.
+
+    Raises:
+        RunError: there is none, it is damaged, or of a newer format.
+    """
+    path = folder / ABOUT
+    about = _json(path)
+    found = about.get("format")  # first, for another one may have other keys
+    if type(found) is int and found > FORMAT:
+        raise RunError(f"{path}: has format {found}, this version reads up to format {FORMAT}: use a newer treadle")
+    if type(found) is not int or found < 1:
+        raise RunError(f"{path}: damaged: format should be {FORMAT}, found {found!r}")
+    migrated = about if found == FORMAT else _migrated(about)
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        found = about["format"] if isinstance(about, dict) and "format" in about else None
-        if type(found) is int and found > FORMAT:
-            raise RunError(f"{path}: has format {found}, this version reads format {FORMAT}: use a newer treadle")
-        if type(found) is not int or found < FORMAT:
-            raise RunError(f"{path}: damaged: format should be {FORMAT}, found {found!r}")
-        return _About.model_validate(about)
+        checked = About.model_validate_json(json.dumps(migrated))
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise RunError(f"{path}: damaged: {faults}") from error
-    except RunError:
-        raise
+    if found != FORMAT:
+        with _told(folder):
+            replace(path.with_name(f"run-format-{found}.json"), path.read_bytes())
+            _write_about(folder, migrated)
+    return checked
+
+
+def _migrated(about: dict[str, Any]) -> dict[str, Any]:
+    """Bring what run.json holds from format 1 to 2, which tells how a run stands and of which epoch its weights are."""
+    history = about.get("history")
+    tested = about.get("test")
+    return {
+        **about,
+        "format": 2,
+        "status": "interrupted" if tested is None else "finished",
+        "started": None,
+        "weights_epoch": len(history) if isinstance(history, list) and history else None,
+        "findings": about.get("findings", []),
+        "test": tested,
+    }
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise RunError(f"{path.parent}: not a run folder, for it has no {path.name}")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path}: damaged: {error}") from error
+    return found if isinstance(found, dict) else {}
 
 
 def _read_weights(folder: Path, checksum: str, network: Module, shape: tuple[int, ...]) -> tuple[Tree, np.dtype[Any]]:

@@ -1,43 +1,126 @@
-"""Carry a recipe out and keep what it gives in a run folder."""
+"""Carry a recipe out and keep what it gives in a run folder; go on with a run that was ended."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from treadle.data import Sets
+from treadle.errors import RunError, TreadleError
 from treadle.recipe import Recipe
-from treadle.runs.folder import save
-from treadle.train import Finding, Interrupted, Run, State, fit
+from treadle.runs import checkpoints
+from treadle.runs.files import locked
+from treadle.runs.folder import RECIPE, begin, mark, read_about, require_same_data, save
+from treadle.runs.log import log
+from treadle.train import Finding, Interrupted, Progress, Run, State, fit
 
 
-def train(
-    recipe: Recipe,
-    sets: Sets,
-    folder: Path,
-    *,
-    on_step: Callable[[State, int], None] | None = None,
-    on_epoch: Callable[[Run], None] | None = None,
-    on_finding: Callable[[Finding], None] | None = None,
-) -> Run:
-    """Train as a recipe says, writing the run folder as often as it says, and at the end.
+@dataclass(frozen=True)
+class Hooks:
+    """What is called while a recipe is carried out, as in `fit`; and on_start, with what a resumed run goes on from.
+
+    `on_start` gets the recipe, the sets, the progress to go on from or None, and what is wrong with later checkpoints.
+    """
+
+    on_start: Callable[[Recipe, Sets, Progress | None, list[str]], None] | None = None
+    on_step: Callable[[State, int], None] | None = None
+    on_epoch: Callable[[Run], None] | None = None
+    on_finding: Callable[[Finding], None] | None = None
+
+
+def train(recipe: Recipe, sets: Sets, folder: Path, hooks: Hooks = Hooks()) -> Run:
+    """Train as a recipe says, look at the test set once, and keep all of it in a run folder.
+
+    Checkpoints are written after epochs and steps as the recipe says, and when training is interrupted.
 
     Args:
         recipe: all choices.
         sets: the data that the recipe names, loaded.
         folder: an empty folder for the run.
-        on_step, on_epoch, on_finding: as in `fit`.
+        hooks: what to call meanwhile.
 
     Raises:
         TreadleError: a subclass says what is wrong.
-        Interrupted: on Ctrl-C, after the run so far was saved.
+        Interrupted: on Ctrl-C or SIGTERM, after the run so far was saved.
     """
+    with locked(folder):
+        begin(folder, recipe, sets)
+        log(folder, "start", recipe=recipe.to_dict())
+        if hooks.on_start:
+            hooks.on_start(recipe, sets, None, [])
+        return _carry_out(recipe, sets, folder, hooks, None, None)
 
-    def after_epoch(run: Run) -> None:
-        if len(run.history) % recipe.saving.checkpoint_every == 0:
-            save(folder, recipe, run)
-        if on_epoch:
-            on_epoch(run)
+
+def resume(folder: Path, epochs: int | None = None, hooks: Hooks = Hooks()) -> Run:
+    """Go on with a run from its last checkpoint; it then is, to the bit, the run that was never ended.
+
+    A run that had looked at its test set is trained further and does not look again.
+
+    Args:
+        folder: of the run.
+        epochs: to train in all, in place of those in its recipe.
+        hooks: what to call meanwhile.
+
+    Raises:
+        RunError: it is trained by another process, damaged, finished, or its data has changed.
+        TreadleError, Interrupted: as in `train`.
+    """
+    about = read_about(folder)
+    recipe = Recipe.read(folder / RECIPE)
+    if epochs is not None:
+        recipe = recipe.change({"training.epochs": epochs}, "--epochs")
+    with locked(folder):
+        progress, faults = checkpoints.newest(folder)
+        done = progress.epoch if progress else 0
+        if done > recipe.training.epochs:
+            raise RunError(f"{folder}: {done} epochs are done, which --epochs {recipe.training.epochs} cannot undo")
+        if about.test is not None and done == recipe.training.epochs:
+            raise RunError(
+                f"{folder}: is finished, with {done} epochs: to train further, give the number of all with --epochs"
+            )
+        sets = recipe.load_data()
+        require_same_data(folder, about, sets)
+        log(folder, "resume", step=progress.step if progress else 0, epochs=recipe.training.epochs, faults=faults)
+        if hooks.on_start:
+            hooks.on_start(recipe, sets, progress, faults)
+        return _carry_out(recipe, sets, folder, hooks, progress, about.test)
+
+
+def _carry_out(
+    recipe: Recipe, sets: Sets, folder: Path, hooks: Hooks, start: Progress | None, tested: dict[str, Any] | None
+) -> Run:
+    saving = recipe.saving
+
+    def keep(progress: Progress) -> None:
+        try:
+            path = checkpoints.write(folder, progress, saving.keep)
+        except OSError as error:
+            raise RunError(
+                f"{folder}: a checkpoint cannot be written: {error.strerror or error}; free space or fix it, then go "
+                "on with treadle resume"
+            ) from error
+        log(folder, "checkpoint", step=progress.step, file=path.name)
+
+    def on_progress(progress: Progress, run: Run) -> None:
+        if progress.batch:
+            keep(progress)
+        elif progress.epoch % saving.checkpoint_every == 0 or progress.epoch == recipe.training.epochs:
+            keep(progress)
+            run.tested = tested
+            save(folder, recipe, run, "running")
+
+    def on_epoch(run: Run) -> None:
+        log(folder, "epoch", **run.history[-1])
+        if hooks.on_epoch:
+            hooks.on_epoch(run)
+
+    def on_finding(finding: Finding) -> None:
+        log(folder, "finding", **finding.to_dict())
+        if hooks.on_finding:
+            hooks.on_finding(finding)
 
     try:
         run = fit(
@@ -49,15 +132,37 @@ def train(
             epochs=recipe.training.epochs,
             prefetch=recipe.build_prefetch(),
             metrics=recipe.training.metrics,
+            weights=saving.weights,
             **recipe.fit_settings(),
-            on_step=on_step,
-            on_epoch=after_epoch,
+            start=start,
+            on_progress=on_progress,
+            progress_every=saving.checkpoint_steps,
+            on_step=hooks.on_step,
+            on_epoch=on_epoch,
             diagnose=recipe.training.diagnose,
             on_finding=on_finding,
         )
     except Interrupted as interrupted:
-        save(folder, recipe, interrupted.run)
+        run = interrupted.run
+        assert run.progress is not None
+        run.tested = tested
+        if run.step or run.history:
+            keep(run.progress)
+            save(folder, recipe, run, "interrupted")
+        else:
+            mark(folder, "interrupted")
+        log(folder, "interrupted", step=run.step)
         raise
-    if len(run.history) % recipe.saving.checkpoint_every:
-        save(folder, recipe, run)
+    except TreadleError as error:
+        with suppress(RunError, OSError):  # the error that is told must not be lost for one of telling it
+            mark(folder, "failed")
+            log(folder, "failed", error=str(error))
+        if (folder / checkpoints.FOLDER).exists():
+            error.add_note(f"the run up to its last checkpoint is saved in {folder}")
+        raise
+    run.tested = tested
+    if tested is None:
+        run.tested = {**run.test(), "weights_epoch": run.weights_epoch}
+    save(folder, recipe, run)
+    log(folder, "end", test=run.tested)
     return run

@@ -2,22 +2,29 @@
 
 from treadle.train.estimate import Estimate, estimate
 from treadle.train.findings import Finding
-from treadle.train.fit import Interrupted, Run, choose, fit, prepare, score
+from treadle.train.fit import WEIGHTS, fit
 from treadle.train.loop import State
 from treadle.train.lr_range import LrRange, lr_range
+from treadle.train.prepare import choose, prepare
+from treadle.train.progress import Progress
+from treadle.train.run import Interrupted, Run, score
+from treadle.train.signals import Terminated, terminating
 from treadle.train.surface import Surface, loss_surface
 from treadle.train.timeline import Timeline, timeline
 from treadle.train.trace import Op, Trace, trace
 
 __all__ = [
+    "WEIGHTS",
     "Estimate",
     "Finding",
     "Interrupted",
     "LrRange",
     "Op",
+    "Progress",
     "Run",
     "State",
     "Surface",
+    "Terminated",
     "Timeline",
     "Trace",
     "choose",
@@ -27,6 +34,7 @@ __all__ = [
     "lr_range",
     "prepare",
     "score",
+    "terminating",
     "timeline",
     "trace",
 ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from treadle.train.findings import Finding, Judge
-from treadle.train.look import Lookout
+from treadle.train.look import Look, Lookout
 from treadle.train.step import Gradients
 
 if TYPE_CHECKING:
@@ -69,6 +70,23 @@ class Diagnosis:
         """Be told of the loss on the validation set after an epoch."""
         if not self.findings and (finding := self._judge.learnt_by_heart(loss)):
             self._tell(finding)
+
+    def state(self) -> dict[str, Any]:
+        """Return what was seen so far, as plain values."""
+        return {
+            "total": self._total,
+            "samples": self._samples,
+            "findings": [finding.to_dict() for finding in self.findings],
+            "looks": [asdict(look) for look in self._judge.looks],
+            **self._lookout.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        self._total, self._samples = state["total"], state["samples"]
+        self.findings[:] = [Finding.from_dict(finding) for finding in state["findings"]]
+        self._judge.looks = [Look.from_dict(look) for look in state["looks"]]
+        self._lookout.restore(state)
 
     def _tell(self, finding: Finding) -> None:
         self.findings.append(finding)

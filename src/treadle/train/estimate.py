@@ -16,8 +16,9 @@ from treadle.errors import TrainingError
 from treadle.losses import Loss
 from treadle.nn import Module
 from treadle.optim import Optimizer
-from treadle.train.fit import Interrupted, Run, fit
+from treadle.train.fit import fit
 from treadle.train.loop import Enough, State
+from treadle.train.run import Interrupted, Run
 
 FIRST = 3  # steps that are not timed: compilation, the recording of a step, and one after them
 STEPS, SECONDS = 50, 2.0  # timed at most, but at least LEAST steps

@@ -55,6 +55,11 @@ class Finding:
         """Return the finding as plain values."""
         return {**asdict(self), "layers": list(self.layers)}
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Finding:
+        """Make a finding of what `to_dict` returned."""
+        return cls(**{**values, "layers": tuple(values["layers"])})
+
 
 class Judge:
     """What looks mean. A look may mislead, so that most judgements rest on two or three in a row."""

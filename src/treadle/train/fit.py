@@ -3,164 +3,42 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from treadle import kernels
-from treadle.data import SCALES, Augmentation, Dataset, Encoding, Prefetch, Reading, Sets, Times, require_valid
+from treadle.data import SCALES, Augmentation, Prefetch, Reading, Sets
 from treadle.data.dataset import extent
 from treadle.data.order import order_of
-from treadle.errors import LossError, ShapeError, TreadleError, suggest
-from treadle.losses import LOSSES, Loss
-from treadle.metrics import METRICS, Metric
-from treadle.nn import MODELS, Mode, Module, require_memory
+from treadle.errors import TreadleError
+from treadle.losses import Loss
+from treadle.metrics import METRICS
+from treadle.nn import Module
 from treadle.optim import OnPlateau, Optimizer, Plan, Schedule
-from treadle.tensor import Tensor
 from treadle.train.diagnosis import Diagnosis
 from treadle.train.feed import Feed
 from treadle.train.findings import Finding
-from treadle.train.loop import State, evaluate, outputs_of, train_epoch
+from treadle.train.loop import State, evaluate, train_epoch
+from treadle.train.prepare import (
+    choose,
+    prepare,
+    require_batches,
+    require_metrics,
+    require_same_form,
+    require_settings,
+)
+from treadle.train.progress import Progress, filled, flattened
+from treadle.train.run import Interrupted, Run
 from treadle.train.signals import Whole
 from treadle.train.step import Gradients, flat
 from treadle.tree import Tree, leaves, tree_map
 
-T = TypeVar("T")
 STEP_STREAM = 0x57E9  # keeps the random numbers of steps apart from others drawn with the same seed
-
-
-@dataclass(repr=False)
-class Run:
-    """A trained network with what is needed to judge and to use it.
-
-    `encoding` is how the columns of a table became features.
-    `input_dtype` and `input_range` tell the units of the training inputs, before scaling.
-    `history` holds a dict for each epoch: epoch, train_loss (mean over the batches while they were trained on),
-    validation_loss, validation_<metric>, learning_rate at its first step where there is a schedule, seconds of training
-    without evaluation, and how many of them it waited for batches. `findings` are what a diagnosis found, `times` when
-    the first batches were read and waited for.
-    """
-
-    network: Module
-    parameters: Tree
-    loss: Loss
-    scale: Any
-    metrics: tuple[Metric, ...]
-    dtype: np.dtype[Any]
-    seed: int
-    input_shape: tuple[int, ...]
-    classes: tuple[str, ...] | None = None
-    encoding: Encoding | None = None
-    threads: int = 1
-    kernels: Any = field(default_factory=kernels.fastest)
-    input_dtype: str = "float32"
-    input_range: tuple[float, float] = (0.0, 1.0)
-    sets: Sets | None = None
-    history: list[dict[str, Any]] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    times: list[Times] = field(default_factory=list)
-    step: int = 0
-
-    def __repr__(self) -> str:
-        last = (
-            ", ".join(f"{name} {value:.4g}" for name, value in self.history[-1].items())
-            if self.history
-            else "untrained"
-        )
-        return f"Run({self.network}, {self.loss}, {self.step} steps; {last})"
-
-    def test(self) -> dict[str, Any]:
-        """Return loss and metrics on the test set, each metric with its 95 % interval as <metric>_interval.
-
-        Raises:
-            TreadleError: the run was loaded without its data.
-        """
-        if self.sets is None:
-            raise TreadleError("this run has no data with it: load the sets and give them as run.sets")
-        return score(self, self.sets.test)
-
-    def predict(self, inputs: Any) -> np.ndarray[Any, np.dtype[Any]]:
-        """Return a probability for each class (N, C), or the predicted numbers (N, 1).
-
-        Args:
-            inputs: (N, …) in the units of the training data, before scaling.
-
-        Raises:
-            ShapeError: the samples do not have the shape that the network takes.
-        """
-        samples = np.asarray(inputs)
-        if samples.shape[1:] != self.input_shape:
-            wanted = ", ".join(map(str, self.input_shape))
-            raise ShapeError(f"samples to predict should have shape (N, {wanted}), found {samples.shape}")
-        with kernels.use(self.kernels), kernels.with_threads(self.threads):
-            outputs = outputs_of(self.network, self.parameters, samples, self.scale, self.dtype)
-        return self.loss.predict(Tensor(outputs)).numpy()
-
-
-class Interrupted(KeyboardInterrupt):
-    """Training was interrupted; `run` holds the parameters after the last complete step, and the history."""
-
-    def __init__(self, run: Run) -> None:
-        super().__init__(f"training stopped after {run.step} steps; the run so far is in the attribute `run`")
-        self.run = run
-
-
-def score(run: Run, data: Dataset) -> dict[str, Any]:
-    """Return loss and metrics of a run on a data set, each metric with its 95 % interval."""
-    with kernels.use(run.kernels), kernels.with_threads(run.threads):
-        value, samples = evaluate(run.network, run.parameters, run.loss, run.metrics, data, run.scale, run.dtype)
-    result: dict[str, Any] = {"loss": value, "samples": len(data)}
-    for metric in run.metrics:
-        result[metric.name] = float(np.mean(samples[metric.name]))
-        result[f"{metric.name}_interval"] = metric.interval(samples[metric.name])
-    return result
-
-
-def choose(kind: str, choices: Mapping[str, T], name: str) -> T:
-    """Return the choice of that name, or raise TreadleError with the nearest name and all there are."""
-    if name not in choices:
-        raise TreadleError(f"no {kind} is called {name!r}: {suggest(name, choices)}")
-    return choices[name]
-
-
-def prepare(
-    network: Module | str, loss: Loss | str, sets: Sets, seed: int, dtype: DTypeLike, copies: int = 1
-) -> tuple[Module, Loss, Tree]:
-    """Resolve names, check shapes, memory and the loss on one sample, and return network, loss and parameters.
-
-    `copies` is how many times training will hold the parameters: themselves, gradients, the optimiser's state.
-
-    Raises:
-        ShapeError, MemoryLimitError, LossError, TreadleError: what does not fit, before any training.
-    """
-    loss = choose("loss", LOSSES, loss)() if isinstance(loss, str) else loss
-    if not isinstance(loss, Loss):
-        raise TreadleError(f"loss should be a name or a loss such as td.losses.CrossEntropy(), found {loss!r}")
-    train = sets.train
-    needed = loss.outputs(len(train.classes) if train.classes is not None else None)
-    if isinstance(network, str):
-        network = choose("network", MODELS, network)(needed)
-    found = network.output_shape(train.shape)
-    if found != (needed,):
-        kind = "a score for each class" if needed > 1 else "one number"
-        raise ShapeError(
-            f"the network gives outputs of shape {found}, and {type(loss).__name__} needs ({needed},), {kind}: "
-            f"give the last layer {needed} unit{'s' if needed > 1 else ''}, or choose another loss"
-        )
-    specification = network.parameters(train.shape)
-    if not any(True for _ in leaves(specification)):
-        raise ShapeError("the network has no parameters to train: add a layer that has some, such as Linear")
-    require_memory(specification, dtype, copies)
-    params = network.init(train.shape, seed=seed, dtype=dtype)
-    sample = train[:1]
-    tracked = tree_map(lambda leaf: Tensor(leaf, requires_grad=True), params)
-    with np.errstate(all="ignore"):
-        loss(network(tracked, sample.inputs[:].astype(dtype)), loss.targets(sample.targets, dtype))
-    return network, loss, params
+WEIGHTS = {"best": "of the epoch with the lowest validation loss", "last": "after the last step"}
 
 
 def fit(
@@ -182,10 +60,14 @@ def fit(
     dtype: DTypeLike = np.float32,
     threads: int = 1,
     parameters: Tree | None = None,
+    weights: Literal["best", "last"] = "best",
+    start: Progress | None = None,
     on_step: Callable[[State, int], None] | None = None,
     on_epoch: Callable[[Run], None] | None = None,
     diagnose: bool = True,
     on_finding: Callable[[Finding], None] | None = None,
+    on_progress: Callable[[Progress, Run], None] | None = None,
+    progress_every: int | None = None,
     reading: Callable[..., Reading] = Reading,
 ) -> Run:
     """Train a network and return the run.
@@ -208,10 +90,15 @@ def fit(
         dtype: float32 or float64.
         threads: of the compiled kernels, which give the same bits on any number; BLAS always has one.
         parameters: to begin with, in place of those made from the seed and of their form.
+        weights: which the run is used with: those of the epoch with the lowest validation loss, or the last ones.
+        start: progress of a training with the same arguments, to go on from; it may have had fewer epochs.
         on_step: called after each step with the state and the number of steps in an epoch.
         on_epoch: called after each epoch with the run so far.
         diagnose: look at some of the steps and note in `run.findings` what is wrong with the training.
         on_finding: called with each finding.
+        on_progress: called with the progress, which can be saved and given as `start`, and the run: after each epoch,
+            before `on_epoch`, and after each `progress_every` steps, within an epoch.
+        progress_every: steps; None for epochs alone.
         reading: how the batches are read, in place of `Reading`, for measurements.
 
     Raises:
@@ -257,16 +144,22 @@ def fit(
         dtype,
         copies=3 + 2 * optimizer.slots,  # the update is pure: new beside old
     )
-    _require_metrics(chosen, loss, sets.train.classes)
-    _require_batches(network, params, sets.train[:used], batch_size, np.dtype(dtype))
+    require_metrics(chosen, loss, sets.train.classes)
+    require_batches(network, params, sets.train[:used], batch_size, np.dtype(dtype))
     fitted = choose("scaling", SCALES, scale)().fit(sets.train.inputs)
     if parameters is not None:
         require_same_form(params, parameters)
         params = parameters
     specification = dict(leaves(network.parameters(sets.train.shape)))
     trained = {path for path, parameter in specification.items() if parameter.trained}
+    if start is not None:
+        params = filled(params, flattened(start.parameters), "parameters")
     vector, params = flat(params, trained)
     state = State(params, vector, optimizer.init(vector))
+    if start is not None:
+        state.optimizer = filled(state.optimizer, flattened(start.optimizer), "state of the optimizer")
+        for name in ("epoch", "batch", "step", "total", "samples"):
+            setattr(state, name, getattr(start, name))
     feed = Feed(sets.train, fitted, loss, np.dtype(dtype), augmentations, seed)
     gradients = Gradients(network, loss, params, trained, feed)
     reader = reading(feed, batch_size, prefetch, batch_last=gradients.batch_last)
@@ -286,23 +179,58 @@ def fit(
         input_range=extent(sets.train.inputs),
         sets=sets,
         times=reader.times,
+        step=state.step,
     )
+    best: Tree | None = None
+    if start is not None:
+        run.history, run.weights_epoch = [dict(past) for past in start.history], start.weights_epoch
+        if weights == "best" and start.best is not None:
+            best = filled(params, flattened(start.best), "best parameters")
     order = order_of(sets.train, seed, shuffle)
     diagnosis = None
     if diagnose:
         outputs = loss.outputs(len(sets.train.classes) if sets.train.classes is not None else None)
         diagnosis = Diagnosis(gradients, outputs, batch_size, epochs * steps, on_finding)
         run.findings = diagnosis.findings
+        if start is not None and start.diagnosis is not None:
+            diagnosis.restore(start.diagnosis)
 
     first_key = int(np.random.SeedSequence([seed, STEP_STREAM]).generate_state(1, np.uint64)[0])
 
     def key(step: int) -> int:
         return (first_key + step) % 2**64
 
+    began = waited = 0.0
+
+    def progress() -> Progress:
+        return Progress(
+            state.params,
+            state.optimizer,
+            state.epoch,
+            state.batch,
+            state.step,
+            state.total,
+            state.samples,
+            time.perf_counter() - began,
+            reader.waited - waited,
+            run.history,
+            diagnosis.state() if diagnosis else None,
+            best,
+            run.weights_epoch,
+        )
+
+    def settle() -> None:
+        """Let the run be what training has come to."""
+        run.parameters = tree_map(np.copy, state.params) if best is None else best
+        run.step = state.step
+
     def after_step(state: State) -> None:
+        if on_progress and progress_every and state.step % progress_every == 0 and state.batch < steps:
+            on_progress(progress(), run)
         if on_step:
             on_step(state, steps)
 
+    settle()
     whole = Whole()
     try:
         # overflow shows as a loss that is not finite, which stops the run and says where
@@ -313,83 +241,41 @@ def fit(
             np.errstate(all="ignore"),
             reader,
         ):
-            for epoch in range(epochs):
-                state.epoch = epoch
-                begun, waited = time.perf_counter(), reader.waited
-                indices = order.indices(epoch)[:used]
-                parts = [indices[i : i + batch_size] for i in range(0, len(indices), batch_size)]
-                reader.begin(parts, epoch)
+            began, waited = time.perf_counter(), reader.waited
+            if start is not None:
+                began, waited = began - start.seconds, waited - start.waited
+            while state.epoch < epochs:
+                indices = order.indices(state.epoch)[:used]
+                parts = [indices[i : i + batch_size] for i in range(0, len(indices), batch_size)][state.batch :]
+                reader.begin(parts, state.epoch)
                 losses = [past["validation_loss"] for past in run.history]
                 factor = partial(plan.factor, losses=losses) if schedule else None
-                begins_with = {"learning_rate": optimizer.lr * factor(state.step)} if factor else {}
-                train_loss = train_epoch(
-                    optimizer, gradients, state, parts, reader, key, after_step, whole, factor, diagnosis
-                )
-                seconds, waited = time.perf_counter() - begun, reader.waited - waited
-                run.parameters, run.step = tree_map(np.copy, state.params), state.step
+                first = state.step - state.batch
+                begins_with = {"learning_rate": optimizer.lr * factor(first)} if factor else {}
+                train_epoch(optimizer, gradients, state, parts, reader, key, after_step, whole, factor, diagnosis)
+                seconds, waiting = time.perf_counter() - began, reader.waited - waited
                 value, samples = evaluate(network, state.params, loss, chosen, sets.validation, fitted, run.dtype)
-                record: dict[str, Any] = {"epoch": epoch + 1, "train_loss": train_loss, "validation_loss": value}
+                record: dict[str, Any] = {"epoch": state.epoch + 1, "train_loss": state.total / state.samples}
+                record |= {"validation_loss": value}
                 record |= {f"validation_{name}": float(np.mean(samples[name])) for name in samples}
-                run.history.append({**record, **begins_with, "seconds": seconds, "waited": waited})
-                if diagnosis:
-                    diagnosis.validated(value)
+                with whole:
+                    run.history.append({**record, **begins_with, "seconds": seconds, "waited": waiting})
+                    if weights == "last":
+                        run.weights_epoch = state.epoch + 1
+                    elif best is None or value < min((past for past in losses if past == past), default=np.inf):
+                        best, run.weights_epoch = tree_map(np.copy, state.params), state.epoch + 1
+                    state.epoch, state.batch, state.total, state.samples = state.epoch + 1, 0, 0.0, 0
+                    began, waited = time.perf_counter(), reader.waited
+                    if diagnosis:
+                        diagnosis.validated(value)
+                    settle()
+                if on_progress:
+                    on_progress(progress(), run)
                 if on_epoch:
                     on_epoch(run)
-    except KeyboardInterrupt:
-        run.parameters, run.step = tree_map(np.copy, state.params), state.step
-        raise Interrupted(run) from None
+    except KeyboardInterrupt as stop:
+        settle()
+        run.progress = progress()
+        raise Interrupted(run, stop) from None
+    run.progress = progress()
     return run
-
-
-def require_settings(sets: Any, **numbers: Any) -> None:
-    """Raise TreadleError unless sets are without errors, and numbers are whole and at least 1, seed at least 0."""
-    if not isinstance(sets, Sets):
-        raise TreadleError(
-            f"sets should be td.data.Sets(train, validation, test, name, origin), found {type(sets).__name__}"
-        )
-    require_valid(sets)
-    for name, number in numbers.items():
-        least = 0 if name == "seed" else 1
-        if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
-            raise TreadleError(f"{name} should be a whole number, found {number!r}")
-        if number < least:
-            raise TreadleError(f"{name} must be at least {least}, found {number}")
-
-
-def require_same_form(made: Tree, given: Tree) -> None:
-    """Raise ShapeError unless parameters have the paths, shapes and dtypes of those made for the network."""
-    wanted, found = (
-        {path: f"{np.shape(leaf)} {np.asarray(leaf).dtype}" for path, leaf in leaves(tree)} for tree in (made, given)
-    )
-    for path in wanted | found:
-        if wanted.get(path) != found.get(path):
-            raise ShapeError(
-                f"the parameters given do not fit the network: {path} should have shape "
-                f"{wanted.get(path, 'none, for it is unknown')}, found {found.get(path, 'nothing of that name')}"
-            )
-
-
-def _require_batches(network: Module, params: Tree, train: Dataset, batch_size: int, dtype: np.dtype[Any]) -> None:
-    """Raise ShapeError where training has a batch of one sample and the network takes none, as with BatchNorm."""
-    if (len(train) % batch_size or batch_size) != 1:
-        return
-    mode = Mode(training=True, key=np.zeros((), np.uint64), updates={})
-    try:
-        with np.errstate(all="ignore"):
-            network(params, train.inputs[:1].astype(dtype), mode)
-    except ShapeError as error:
-        sizes = (size for size in range(2, len(train) + 1) if len(train) % size != 1)
-        nearest = min(sizes, key=lambda size: abs(size - batch_size), default=0)
-        fix = f"choose another batch_size, such as {nearest}" if nearest else "train on more samples"
-        batch = "every batch" if batch_size == 1 else "the last batch of an epoch"
-        raise ShapeError(
-            f"{batch} has one sample, for {len(train)} samples come in batches of {batch_size}: {fix}; {error}"
-        ) from error
-
-
-def _require_metrics(metrics: Sequence[Metric], loss: Loss, classes: tuple[str, ...] | None) -> None:
-    for metric in metrics:
-        if metric.name == "accuracy" and classes is None:
-            raise LossError("the metric accuracy counts right classes, and the targets of this data are numbers")
-        if metric.name != "accuracy" and loss.compares == "classes":
-            raise LossError(f"the metric {metric.name} compares numbers, and {type(loss).__name__} predicts classes")

@@ -57,6 +57,11 @@ class Look:
     distributions: bool
     samples: int
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Look:
+        """Make a look of its fields as plain values."""
+        return cls(**{**values, "idle": {path: (units, all_) for path, (units, all_) in values["idle"].items()}})
+
     @property
     def steepness(self) -> float:
         """Curvature met along the update, times the length of the step: 1 reaches the lowest point, beyond 2 it rises.
@@ -86,6 +91,14 @@ class Lookout:
         self._looks = 0
         self._norms = {path: float(np.linalg.norm(leaf)) for path, leaf in gradients.places.items()}
         self._before: Array | None = None
+
+    def state(self) -> dict[str, Any]:
+        """Return how many looks there were and the first norms, as plain values."""
+        return {"count": self._looks, "norms": dict(self._norms)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        self._looks, self._norms = state["count"], dict(state["norms"])
 
     def begin(self, state: State) -> None:
         """Keep the parameters before an update."""

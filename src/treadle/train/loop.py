@@ -32,7 +32,9 @@ class Enough(Exception):  # noqa: N818
 class State:
     """What a step changes: parameters, the optimiser's state, and how far training has come.
 
-    `vector` holds the trained parameters one after the other; the leaves of `params` are views into it.
+    `vector` holds the trained parameters one after the other; the leaves of `params` are views into it. `batch` batches
+    of the epoch were trained on; `total` is the sum of their losses, each times its samples, of which there were
+    `samples`.
     """
 
     params: Tree
@@ -41,6 +43,9 @@ class State:
     epoch: int = 0
     step: int = 0
     loss: float = math.nan
+    batch: int = 0
+    total: float = 0.0
+    samples: int = 0
 
 
 def train_epoch(
@@ -54,8 +59,8 @@ def train_epoch(
     whole: AbstractContextManager[object],
     factor: Callable[[int], float] | None,
     diagnosis: Diagnosis | None,
-) -> float:
-    """Take one step for each batch, changing `state` in place, and return the mean loss over the samples seen.
+) -> None:
+    """Take one step for each batch, changing `state` in place.
 
     Args:
         optimizer: the update rule.
@@ -72,7 +77,6 @@ def train_epoch(
     Raises:
         TrainingError: the loss, a gradient or an updated parameter is not finite; `state` is that before the step.
     """
-    total, samples = 0.0, 0
     finite = Finite(optimizer, gradients)
     for indices in batches:
         if factor and (lr := optimizer.lr * factor(state.step)) != finite.optimizer.lr:
@@ -84,12 +88,12 @@ def train_epoch(
             finite.update(state)
             gradients.accept()
             state.step += 1
-        if diagnosis:
-            diagnosis.end(state, len(indices))
-        total += state.loss * len(indices)
-        samples += len(indices)
+            state.batch += 1
+            state.total += state.loss * len(indices)
+            state.samples += len(indices)
+            if diagnosis:
+                diagnosis.end(state, len(indices))
         on_step(state)
-    return total / samples
 
 
 @np.errstate(all="ignore")  # overflow shows in the numbers themselves

@@ -17,8 +17,9 @@ from treadle.losses import Loss
 from treadle.nn import Module
 from treadle.optim import Optimizer
 from treadle.text import aligned
-from treadle.train.fit import Interrupted, fit
+from treadle.train.fit import fit
 from treadle.train.loop import Enough, State
+from treadle.train.run import Interrupted
 from treadle.tree import Tree
 
 TOO_SMALL, RIGHT, TOO_LARGE = "too small", "right", "too large"

@@ -16,8 +16,10 @@ from treadle.nn import Module
 from treadle.optim import Optimizer
 from treadle.tensor import Tensor
 from treadle.train.feed import Feed
-from treadle.train.fit import Interrupted, choose, fit
+from treadle.train.fit import fit
 from treadle.train.loop import EVALUATION_BATCH, Enough, State
+from treadle.train.prepare import choose
+from treadle.train.run import Interrupted
 from treadle.train.step import Array, flat
 from treadle.tree import Tree, leaves, map_with_path
 

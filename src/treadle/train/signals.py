@@ -1,4 +1,4 @@
-"""Ctrl-C between steps: a signal that comes while a step changes the parameters waits until it is through."""
+"""Ctrl-C and SIGTERM: they end a program in order, and wait where a step changes the parameters."""
 
 from __future__ import annotations
 
@@ -7,6 +7,28 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end by SIGTERM; what handles Ctrl-C handles it too."""
+
+
+@contextmanager
+def terminating() -> Iterator[None]:
+    """Have SIGTERM raise Terminated in the main thread, unless a program around handles it already."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def handle(number: int, frame: Any) -> None:  # noqa: ARG001
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class Whole:

@@ -17,9 +17,9 @@ from treadle.losses import Loss
 from treadle.nn import Module
 from treadle.optim import Optimizer
 from treadle.text import aligned
-from treadle.train.fit import prepare, require_same_form, require_settings
 from treadle.train.paths import Losses, Walk, walk
 from treadle.train.plane import Plane, pca_plane, random_plane, weights_plane
+from treadle.train.prepare import prepare, require_same_form, require_settings
 from treadle.tree import Tree
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -15,8 +15,9 @@ from treadle.losses import Loss
 from treadle.nn import Module
 from treadle.optim import Optimizer
 from treadle.train.estimate import duration
-from treadle.train.fit import Interrupted, Run, fit
+from treadle.train.fit import fit
 from treadle.train.loop import Enough, State
+from treadle.train.run import Interrupted, Run
 
 FIRST = 3  # steps that are not timed: compilation, the recording of a step, and one after them
 LEAST = 10  # steps timed at least

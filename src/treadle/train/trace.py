@@ -20,7 +20,8 @@ from treadle.losses import LOSSES, Loss
 from treadle.nn import Mode, Module
 from treadle.tensor import Tensor
 from treadle.text import aligned
-from treadle.train.fit import Run, choose
+from treadle.train.prepare import choose
+from treadle.train.run import Run
 from treadle.tree import Tree, leaves, map_with_path
 
 Array = np.ndarray[Any, np.dtype[Any]]
