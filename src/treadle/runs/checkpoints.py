@@ -127,7 +127,7 @@ def to_bytes(progress: Progress) -> bytes:
     for name in _TREES:
         for path, leaf in leaves(getattr(progress, name)):
             if leaf is not None:
-                tensors[f"{name}.{path}"] = np.ascontiguousarray(leaf)
+                tensors[f"{name}.{path}"] = np.asarray(leaf, order="C")
     numbers = {name: getattr(progress, name) for name in _Numbers.model_fields if name != "format"}
     return save_tensors(tensors, {"progress": json.dumps({"format": FORMAT, **numbers})})
 

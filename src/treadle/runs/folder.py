@@ -125,7 +125,7 @@ def save(folder: Path, recipe: Recipe, run: Run, status: Status = "finished") ->
         RunError: a file cannot be written; what was there before is intact.
     """
     assert run.sets is not None
-    tensors = {path: np.ascontiguousarray(leaf) for path, leaf in leaves(run.parameters)}
+    tensors = {path: np.asarray(leaf, order="C") for path, leaf in leaves(run.parameters)}
     weights = save_tensors(tensors, {"format": str(FORMAT)})
     about = _about(run.sets, status, _started(folder)) | {
         "scale": run.scale.to_dict(),
