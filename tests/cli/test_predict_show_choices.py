@@ -118,10 +118,10 @@ def test_choices_lists_every_choice(cli):
         "weight_init=xavier_uniform",
     ]
     assert list(table["network"]["choices"]["weight_init"]) == list(INITIALIZERS)
-    assert table["saving"]["settings"] == ["checkpoint_every=1"]
+    assert table["saving"]["settings"] == ["checkpoint_every=1", "checkpoint_steps=none", "keep=2"]
 
 
-@pytest.mark.parametrize("command", ["run", "show", "summary", "predict", "choices"])
+@pytest.mark.parametrize("command", ["run", "resume", "show", "summary", "predict", "choices"])
 def test_help(cli, command):
     code, out, _ = cli("--help")
     assert code == 0

@@ -213,9 +213,8 @@ def test_training_that_fails_later_says_where_the_epochs_before_are(cli, digits,
     code, _, err = cli("run", "--set", f"data.source={digits}", "--set", "optimizer.lr=1e30")
     assert code == 2
     (folder,) = (tmp_path / "runs").iterdir()
-    assert err.startswith(
-        f"the run up to its last checkpoint is saved in {Path('runs') / folder.name}\nerror: the loss is "
-    )
+    assert err.startswith("error: the loss is ")
+    assert err.endswith(f"\n  the run up to its last checkpoint is saved in {Path('runs') / folder.name}\n")
     assert len(load_run(folder).history) == 1
 
 
@@ -290,13 +289,15 @@ def test_interrupt_saves_the_run(recipe, tmp_path, form):
         assert json.loads(last)["folder"] == f"runs/{folder.name}"
         steps = json.loads(last)["steps"]
     else:
-        assert last == f"saved in runs/{folder.name}; the test set was not looked at"
+        assert out.splitlines()[-2] == f"saved in runs/{folder.name}; the test set was not looked at"
+        assert last == f"go on: treadle resume runs/{folder.name}"
         steps = int(re.search(r"^stopped in epoch \d+ of 1000000, after (\d+) steps in all$", out, re.MULTILINE)[1])
     run = load_run(folder)
     assert run.step == steps >= 10
     assert len(run.history) >= 2
     assert run.predict(np.zeros((1, 1, 28, 28), np.uint8)).shape == (1, 10)
-    assert {path.name for path in folder.iterdir()} == {"recipe.toml", "run.json", "weights.safetensors"}
+    files = {"recipe.toml", "run.json", "weights.safetensors", "checkpoints", "log.jsonl", "lock"}
+    assert {path.name for path in folder.iterdir()} == files
 
 
 @posix

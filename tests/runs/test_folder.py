@@ -17,7 +17,7 @@ from treadle.recipe import Recipe
 from treadle.runs import create, load, save, to_json, train
 from treadle.runs import folder as folder_module
 
-FILES = {"recipe.toml", "run.json", "weights.safetensors"}
+FILES = {"recipe.toml", "run.json", "weights.safetensors", "log.jsonl", "lock"}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def saved(tmp_path, recipe, sets):
 
 
 def content(path):
-    return {file.name: file.read_bytes() for file in path.iterdir()}
+    return {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
 
 
 def change_json(path, change):
@@ -83,7 +83,8 @@ def test_float64_is_kept(saved, sets):
 
 def test_test_score_and_machine_are_kept(saved, recipe, sets):
     run, path = saved
-    save(path, recipe, run, {"loss": 1.5, "interval": (-np.inf, np.inf)})
+    run.tested = {"loss": 1.5, "interval": (-np.inf, np.inf)}
+    save(path, recipe, run)
     about = json.loads((path / "run.json").read_text(), parse_constant=pytest.fail)
     assert about["test"] == {"loss": 1.5, "interval": [None, None]}
     assert about["data"]["fingerprint"] == sets.fingerprint()
@@ -96,11 +97,28 @@ def test_json_has_no_infinity():
     assert text == '{"a": [1.5, null], "b": null, "ü": null}'
 
 
-def test_checkpoints_as_often_as_the_recipe_says(tmp_path, recipe, sets, monkeypatch):
-    epochs = []
-    monkeypatch.setitem(train.__globals__, "save", lambda folder, recipe, run: epochs.append(len(run.history)))
-    train(recipe.change({"saving.checkpoint_every": 2, "training.epochs": 5}), sets, tmp_path)
-    assert epochs == [2, 4, 5]
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, [(1, 6), (2, 12), (3, 18), (4, 24), (5, 30)]),
+        ({"saving.checkpoint_every": 2}, [(2, 12), (4, 24), (5, 30)]),
+        (
+            {"saving.checkpoint_every": 9, "saving.checkpoint_steps": 4},
+            [(0, 4), (1, 8), (2, 16), (3, 20), (4, 28), (5, 30)],
+        ),
+    ],
+)
+def test_checkpoints_as_often_as_the_recipe_says(tmp_path, recipe, sets, changes, expected):
+    train(recipe.change({"training.epochs": 5, "saving.keep": 100, **changes}), sets, tmp_path)
+    names = [path.name.split("-") for path in (tmp_path / "checkpoints").iterdir()]
+    assert sorted((int(name[1]), int(name[3])) for name in names) == expected
+
+
+@pytest.mark.parametrize("keep", [1, 2, 4])
+def test_the_last_checkpoints_are_kept(tmp_path, recipe, sets, keep):
+    train(recipe.change({"training.epochs": 3, "saving.keep": keep}), sets, tmp_path)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert [name.split("-")[1] for name in names] == [str(epoch) for epoch in range(max(1, 4 - keep), 4)]
 
 
 def test_other_data_is_refused(saved, sets):
@@ -144,88 +162,107 @@ def test_folder_that_cannot_be_made(tmp_path):
 # saving
 
 
-@pytest.mark.parametrize("operation", ["open", "write", "fsync", "replace"])
-@pytest.mark.parametrize("after", range(4))
-def test_failed_save_leaves_a_run_that_loads(saved, recipe, sets, tmp_path, monkeypatch, operation, after):
-    """A disk that is full at any operation of a save: the weights are those before, or those of the whole new save."""
-    run, path = saved
-    before = run.predict(sets.test.inputs)
-    later = train(recipe.change({"training.epochs": 3}), sets, create(tmp_path, "b"))
-    calls = []
+class Disk:
+    """Every change to the disk by `treadle.runs.files`, with something called before and after each."""
 
-    def failing(original):
+    def __init__(self, patch, before=lambda: None, after=lambda: None):
+        self.before, self.after = before, after
+        for owner, name in ((Path, "replace"), (Path, "mkdir"), (os, "fsync")):
+            patch.setattr(owner, name, self._watched(getattr(owner, name)))
+        opened = Path.open
+
+        def open_watched(path, mode="r", *arguments, **options):
+            if "w" not in mode:
+                return opened(path, mode, *arguments, **options)
+            file = self._watched(opened)(path, mode, *arguments, buffering=0)
+            file_write = file.write
+
+            class Watched:
+                def __enter__(self):
+                    return self
+
+                def __exit__(self, *error):
+                    file.close()
+
+                def __getattr__(self, name):
+                    return getattr(file, name)
+
+                @staticmethod
+                def write(content):
+                    half = len(content) // 2
+                    write = self._watched(file_write)
+                    return write(content[:half]) + write(content[half:])
+
+            return Watched()
+
+        patch.setattr(Path, "open", open_watched)
+
+    def _watched(self, original):
         def call(*arguments, **options):
-            calls.append(arguments)
-            if len(calls) > after:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            return original(*arguments, **options)
-
-        return call
-
-    class Full:
-        """A file that cannot be written."""
-
-        def __init__(self, file):
-            self.file = file
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error):
-            self.file.close()
-
-        def __getattr__(self, name):
-            return failing(self.file.write) if name == "write" else getattr(self.file, name)
-
-    with monkeypatch.context() as patch:
-        match operation:
-            case "open":
-                patch.setattr(Path, "open", failing(Path.open))
-            case "write":
-                original = Path.open
-                patch.setattr(Path, "open", lambda *arguments: Full(original(*arguments)))
-            case "fsync":
-                patch.setattr(os, "fsync", failing(os.fsync))
-            case "replace":
-                patch.setattr(Path, "replace", failing(Path.replace))
-        if operation != "replace" and after == 3:  # three files are written, four are put in place
-            save(path, recipe, later)
-        else:
-            with pytest.raises(RunError, match="the run cannot be saved: No space left on device"):
-                save(path, recipe, later)
-    complete = after == 3
-    again = load(path, sets)
-    np.testing.assert_array_equal(
-        again.predict(sets.test.inputs), later.predict(sets.test.inputs) if complete else before
-    )
-    assert len(again.history) == (3 if complete else 2)
-    assert not list(path.glob("*.part"))
-    save(path, recipe, later)
-    assert set(content(path)) == FILES
-    assert len(load(path).history) == 3
-
-
-def test_save_that_is_killed_leaves_a_run_that_loads(saved, recipe, sets, tmp_path, monkeypatch):
-    """After every operation on the disk, the folder as it stands then is a run."""
-    run, path = saved
-    later = train(recipe.change({"training.epochs": 3}), sets, create(tmp_path, "b"))
-    lengths = []
-
-    def observed(original):
-        def call(*arguments):
-            result = original(*arguments)
-            again = load(path)
-            expected = run if len(again.history) == 2 else later
-            np.testing.assert_array_equal(again.predict(sets.test.inputs), expected.predict(sets.test.inputs))
-            lengths.append(len(again.history))
+            self.before()
+            result = original(*arguments, **options)
+            self.after()
             return result
 
         return call
 
-    monkeypatch.setattr(os, "fsync", observed(os.fsync))
-    monkeypatch.setattr(Path, "replace", observed(Path.replace))
-    save(path, recipe, later)
-    assert lengths == [2, 2, 2, 2, 2, 3, 3]
+
+def failing(nth, count):
+    """Return a function that fails at the nth call, and those after it where the disk stays full."""
+
+    def call():
+        count[0] += 1
+        if count[0] >= nth:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    return call
+
+
+def test_a_save_that_fails_at_any_operation_leaves_a_run_that_loads(saved, recipe, sets, tmp_path, monkeypatch):
+    run, path = saved
+    later = train(recipe.change({"training.epochs": 3}), sets, create(tmp_path, "b"))
+    expected = {len(one.history): one.predict(sets.test.inputs) for one in (run, later)}
+    whole, found, nth = content(path), [], 1
+    while True:
+        count = [0]
+        with monkeypatch.context() as patch:
+            Disk(patch, before=failing(nth, count))
+            try:
+                save(path, recipe.change({"training.epochs": 3}), later)
+            except RunError as error:
+                assert "the run cannot be saved: No space left on device" in str(error)  # noqa: PT017
+            else:
+                break
+        again = load(path, sets)
+        np.testing.assert_array_equal(again.predict(sets.test.inputs), expected[len(again.history)])
+        assert not list(path.glob("*.part"))
+        found.append(len(again.history))
+        for name, before in whole.items():
+            (path / name).write_bytes(before)
+        nth += 1
+    assert found == sorted(found)
+    assert set(found) == {2, 3}
+    assert len(load(path).history) == 3
+    assert set(content(path)) == FILES
+
+
+def test_save_that_is_killed_anywhere_leaves_a_run_that_loads(saved, recipe, sets, tmp_path, monkeypatch):
+    """After every operation on the disk, with half of a file written too, the folder as it stands then is a run."""
+    run, path = saved
+    later = train(recipe.change({"training.epochs": 3}), sets, create(tmp_path, "b"))
+    expected = {len(one.history): one.predict(sets.test.inputs) for one in (run, later)}
+    lengths = []
+
+    def look():
+        again = load(path, sets)
+        np.testing.assert_array_equal(again.predict(sets.test.inputs), expected[len(again.history)])
+        lengths.append(len(again.history))
+
+    with monkeypatch.context() as patch:
+        Disk(patch, after=look)
+        save(path, recipe, later)
+    assert lengths == sorted(lengths)
+    assert set(lengths) == {2, 3}
 
 
 # damage
@@ -240,16 +277,16 @@ def test_no_run_folder(tmp_path):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda about: [1], "format should be 1, found None"),
-        (lambda about: about.pop("format") and None, "format should be 1, found None"),
-        (lambda about: about.update(format=0), "format should be 1, found 0"),
-        (lambda about: about.update(format="1"), "format should be 1, found '1'"),
-        (lambda about: about.update(format=2), "has format 2, this version reads format 1: use a newer treadle"),
+        (lambda about: [1], "format should be 2, found None"),
+        (lambda about: about.pop("format") and None, "format should be 2, found None"),
+        (lambda about: about.update(format=0), "format should be 2, found 0"),
+        (lambda about: about.update(format="1"), "format should be 2, found '1'"),
+        (lambda about: about.update(format=3), "has format 3, this version reads up to format 2: use a newer treadle"),
         (lambda about: about.pop("data") and None, "data: Field required"),
         (lambda about: about.update(data=3), "data: Input should be"),
-        (lambda about: about["data"].update(shape="abc"), "data.shape: Input should be a valid list"),
+        (lambda about: about["data"].update(shape="abc"), "data.shape: Input should be a valid array"),
         (lambda about: about["data"].update(shape=[-4]), "data.shape.0: Input should be greater than 0"),
-        (lambda about: about["data"].update(classes=3), "data.classes: Input should be a valid list"),
+        (lambda about: about["data"].update(classes=3), "data.classes: Input should be a valid array"),
         (lambda about: about["data"].update(classes=[1]), "data.classes.0: Input should be a valid string"),
         (lambda about: about.update(history={}, steps="12"), "steps: Input should be a valid integer; history: "),
         (lambda about: about.update(metrics=["os.system"]), "metrics.0: Input should be 'accuracy'"),
