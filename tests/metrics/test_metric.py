@@ -98,6 +98,8 @@ def test_normal_interval_covers_the_true_mean():
 def test_metrics_go_by_these_names_and_know_their_direction():
     assert {name: metric.higher_is_better for name, metric in METRICS.items()} == {
         "accuracy": True,
+        "top_3": True,
+        "top_5": True,
         "squared_error": False,
         "absolute_error": False,
     }
