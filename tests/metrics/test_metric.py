@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
-from treadle.metrics import METRICS, absolute, correct, normal_interval, squared, wilson_interval
+from treadle.errors import LossError
+from treadle.metrics import METRICS, absolute, correct, predicted_class, require_fit, squared, top_k
 
 
 def test_the_class_is_that_of_the_largest_output():
@@ -43,58 +43,6 @@ def test_float32_outputs_are_compared_in_float64():
     assert METRICS["squared_error"](outputs, np.full(100_000, 1 / 3)) == pytest.approx(exact, rel=1e-12)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 10, 37, 100, 10_000])
-def test_wilson_interval_is_that_of_scipy(n):
-    for k in sorted({0, 1, n // 3, n // 2, n - 1, n}):
-        values = np.r_[np.ones(k), np.zeros(n - k)]
-        expected = stats.binomtest(k, n).proportion_ci(confidence_level=0.95, method="wilson")
-        low, high = wilson_interval(values)
-        assert low == pytest.approx(expected.low, rel=1e-11, abs=1e-15)
-        assert high == pytest.approx(expected.high, rel=1e-11)
-        assert 0 <= low <= k / n <= high <= 1
-
-
-@given(st.lists(st.floats(-100, 100), min_size=2, max_size=50))
-def test_normal_interval_is_that_of_scipy(numbers):
-    values = np.array(numbers)
-    low, high = normal_interval(values)
-    error = stats.sem(values)
-    if error == 0:
-        assert low == high == pytest.approx(values.mean())
-    else:
-        expected = stats.norm.interval(0.95, values.mean(), error)
-        assert (low, high) == pytest.approx(expected, rel=1e-9, abs=1e-9)
-
-
-def test_a_single_value_has_no_normal_interval():
-    assert normal_interval(np.array([3.0])) == (-math.inf, math.inf)
-
-
-@pytest.mark.parametrize("p", [0.05, 0.5, 0.92, 0.98])
-def test_wilson_interval_covers_the_true_share(p):
-    rng = np.random.default_rng(0)
-    runs, n = 2000, 400
-    covered = 0
-    for _ in range(runs):
-        low, high = wilson_interval((rng.random(n) < p).astype(float))
-        covered += low <= p <= high
-    # the exact coverage of this interval, from all n + 1 outcomes
-    counts = np.arange(n + 1)
-    intervals = np.array([wilson_interval(np.r_[np.ones(k), np.zeros(n - k)]) for k in counts])
-    inside = (intervals[:, 0] <= p) & (p <= intervals[:, 1])
-    exact = stats.binom.pmf(counts, n, p)[inside].sum()
-    assert 0.93 < exact < 0.97
-    assert abs(covered / runs - exact) < 4 * math.sqrt(exact * (1 - exact) / runs)
-
-
-def test_normal_interval_covers_the_true_mean():
-    rng = np.random.default_rng(0)
-    runs, n = 2000, 400
-    means = [normal_interval(rng.exponential(2.0, n)) for _ in range(runs)]
-    covered = sum(low <= 2.0 <= high for low, high in means)
-    assert abs(covered / runs - 0.95) < 4 * math.sqrt(0.95 * 0.05 / runs)
-
-
 def test_metrics_go_by_these_names_and_know_their_direction():
     assert {name: metric.higher_is_better for name, metric in METRICS.items()} == {
         "accuracy": True,
@@ -104,3 +52,86 @@ def test_metrics_go_by_these_names_and_know_their_direction():
         "absolute_error": False,
     }
     assert all(metric.name == name for name, metric in METRICS.items())
+
+
+def test_what_each_metric_needs():
+    assert {name: (metric.compares, metric.scores, metric.best) for name, metric in METRICS.items()} == {
+        "accuracy": ("classes", False, 1),
+        "top_3": ("classes", True, 3),
+        "top_5": ("classes", True, 5),
+        "squared_error": ("values", False, 1),
+        "absolute_error": ("values", False, 1),
+    }
+
+
+def test_no_class_is_predicted_where_an_output_is_no_number():
+    outputs = np.array([[np.nan, 1.0], [1.0, np.nan], [np.inf, 1.0]])
+    assert predicted_class(outputs).tolist() == [-1, -1, 0]
+    np.testing.assert_array_equal(correct(outputs, np.array([0, 1, 0])), [0, 0, 1])
+    np.testing.assert_array_equal(top_k(outputs, np.array([0, 0, 0]), 2), [0, 0, 1])
+    assert predicted_class(np.array([[np.nan], [np.inf], [-0.4], [-0.6], [1e300]])).tolist() == [-1, -1, 0, -1, -1]
+
+
+# few values, so that many are equal
+SCORES = st.integers(2, 6).flatmap(
+    lambda classes: st.lists(
+        st.tuples(st.lists(st.integers(0, 3), min_size=classes, max_size=classes), st.integers(0, classes - 1)),
+        min_size=1,
+        max_size=8,
+    )
+)
+
+
+@given(SCORES, st.integers(1, 7))
+def test_top_k_is_a_stable_sort_of_each_row(rows, k):
+    outputs, labels = np.array([scores for scores, _ in rows], float), np.array([label for _, label in rows])
+    expected = [label in sorted(range(len(scores)), key=lambda c: -scores[c])[:k] for scores, label in rows]
+    np.testing.assert_array_equal(top_k(outputs, labels, k), expected)
+
+
+@given(SCORES)
+def test_top_1_is_accuracy_and_top_k_grows_to_1(rows):
+    outputs, labels = np.array([scores for scores, _ in rows], float), np.array([label for _, label in rows])
+    np.testing.assert_array_equal(top_k(outputs, labels, 1), correct(outputs, labels))
+    shares = [top_k(outputs, labels, k).mean() for k in range(1, outputs.shape[1] + 2)]
+    assert shares == sorted(shares)
+    assert shares[-2:] == [1, 1]
+    np.testing.assert_array_equal(METRICS["top_3"].per_sample(outputs, labels), top_k(outputs, labels, 3))
+    np.testing.assert_array_equal(METRICS["top_5"].per_sample(outputs, labels), top_k(outputs, labels, 5))
+
+
+def test_top_k_of_a_single_output_is_refused():
+    with pytest.raises(LossError, match=r"top 3 needs a score for each class, found outputs of shape \(4, 1\)"):
+        top_k(np.zeros((4, 1)), np.zeros(4, int), 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "compares", "classes"),
+    [
+        ("accuracy", "classes", 10),
+        ("accuracy", "values", 10),
+        ("top_3", "classes", 4),
+        ("top_5", "classes", 6),
+        ("squared_error", "values", None),
+        ("absolute_error", "values", 10),
+    ],
+)
+def test_metrics_that_fit(name, compares, classes):
+    require_fit(METRICS[name], compares, classes)
+
+
+@pytest.mark.parametrize(
+    ("name", "compares", "classes", "message"),
+    [
+        ("squared_error", "classes", 10, "squared_error compares numbers, and Some predicts classes"),
+        ("absolute_error", "classes", 10, "absolute_error compares numbers, and Some predicts classes"),
+        ("accuracy", "values", None, "accuracy counts right classes, and the targets of this data are numbers"),
+        ("top_3", "values", None, "top_3 counts right classes, and the targets of this data are numbers"),
+        ("top_3", "values", 10, "top_3 needs a score for each class, and Some predicts one number: .* cross_entropy"),
+        ("top_3", "classes", 3, "top_3 would be 1 whatever the network predicts, for this data has 3 classes"),
+        ("top_5", "classes", 2, "top_5 would be 1"),
+    ],
+)
+def test_metrics_that_do_not_fit(name, compares, classes, message):
+    with pytest.raises(LossError, match=message):
+        require_fit(METRICS[name], compares, classes, "Some")

@@ -91,9 +91,9 @@ def calibration_of(probabilities: Array, labels: Array, bins: int = BINS) -> Cal
     sums = [np.bincount(place, weights=values, minlength=bins + 1)[:bins] for values in (confidence, right)]
     confident, accurate = (np.divide(each, counts, out=np.full(bins, np.nan), where=counts > 0) for each in sums)
     own = probabilities[rows, labels]
-    squares = np.einsum("nc,nc->n", probabilities, probabilities) - 2 * own + 1
+    squares = np.maximum(np.einsum("nc,nc->n", probabilities, probabilities) - 2 * own + 1, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):  # the logarithm of 0 is meant: the loss is infinite
-        losses = -np.log(own)
+        losses = 0.0 - np.log(own)
     return Calibration(
         counts,
         confident,

@@ -15,7 +15,7 @@ from treadle.text import aligned
 
 SHOWN = 20  # more classes than this, and their table shows those told worst, and no matrix
 _CELL = 10  # letters of a class's name above a column
-_RATES = ("precision", "recall", "f1")
+RATES = ("precision", "recall", "f1")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -103,7 +103,7 @@ class ClassReport:
     def averages(self) -> dict[str, Score]:
         """Precision, recall and F1 averaged over classes: macro_…, all the same, and weighted_…, by support.
 
-        `macro_recall` is balanced accuracy, `weighted_recall` accuracy if all classes have samples.
+        `macro_recall` is balanced accuracy, `weighted_recall` accuracy.
         """
         values = _averages(self.hits[None], self.predicted[None], self.support[None])
         found: dict[str, list[Array]] = {name: [] for name in values}
@@ -114,7 +114,7 @@ class ClassReport:
         for name, (value,) in values.items():
             interval = percentile_interval(np.concatenate(found[name]), value, 0.0, 1.0)
             made[name] = Score(float(value), None if math.isnan(value) else interval, notes[name.split("_")[1]])
-        return made
+        return made | {"weighted_recall": self.accuracy}
 
     @property
     def balanced_accuracy(self) -> Score:
@@ -134,8 +134,8 @@ class ClassReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return counts and scores as plain values; the confusion matrix as its cells that are not 0."""
-        pairs = {rate: self.intervals(rate) for rate in _RATES}
-        rates = {rate: getattr(self, rate) for rate in _RATES}
+        pairs = {rate: self.intervals(rate) for rate in RATES}
+        rates = {rate: getattr(self, rate) for rate in RATES}
         return {
             "accuracy": self.accuracy.to_dict(),
             "balanced_accuracy": self.balanced_accuracy.to_dict(),
@@ -145,7 +145,7 @@ class ClassReport:
                     "name": name,
                     "support": int(self.support[i]),
                     "predicted": int(self.predicted[i]),
-                    **{rate: {"value": float(rates[rate][i]), "interval": pairs[rate][i].tolist()} for rate in _RATES},
+                    **{rate: {"value": float(rates[rate][i]), "interval": pairs[rate][i].tolist()} for rate in RATES},
                     "undefined": self.undefined(i),
                 }
                 for i, name in enumerate(self.classes)
@@ -157,7 +157,7 @@ class ClassReport:
     def __repr__(self) -> str:
         averages = {name.replace("_f1", "_F1").replace("_", " "): score for name, score in self.averages.items()}
         scores = {"accuracy": self.accuracy, "balanced accuracy": self.averages["macro_recall"]}
-        scores |= {name: score for name, score in averages.items() if name != "macro recall"}
+        scores |= {name: score for name, score in averages.items() if not name.endswith("recall")}
         few = len(self.classes) <= SHOWN
         lines = [*aligned([(name, str(score)) for name, score in scores.items()], "<"), ""]
         lines += self._class_lines() + [""] + (self._matrix_lines() if few else self._confusion_lines())
@@ -207,10 +207,10 @@ class ClassReport:
             f1 = np.where(np.isnan(self.f1), 2.0, self.f1)
             shown = np.argsort(f1, kind="stable")[:SHOWN].tolist()
             more = [f"({len(self.classes) - SHOWN} more classes, of higher F1)"]
-        pairs = {rate: self.intervals(rate) for rate in _RATES}
+        pairs = {rate: self.intervals(rate) for rate in RATES}
         for i in shown:
             row = [self.classes[i], str(self.support[i]), str(self.predicted[i])]
-            for rate in _RATES:
+            for rate in RATES:
                 value, (low, high) = getattr(self, rate)[i], pairs[rate][i]
                 row += ["-", "-"] if math.isnan(value) else [number(value), f"{low:.2f}–{high:.2f}"]
             rows.append([*row, self.undefined(i)])
@@ -241,7 +241,7 @@ def class_report(labels: Array, predicted: Array, classes: tuple[str, ...]) -> C
 
 
 def _share(part: Array, whole: Array) -> Array:
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    return np.asarray(np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0))
 
 
 def _averages(hits: Array, predicted: Array, support: Array) -> dict[str, Array]:
