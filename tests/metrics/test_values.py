@@ -86,6 +86,17 @@ def test_predictions_that_are_not_finite(bad):
     assert "R²" in str(report)
 
 
+def test_of_many_samples_nothing_is_resampled_and_the_interval_is_the_same(monkeypatch):
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=5_000)
+    z = 0.7 * y + rng.normal(size=5_000)
+    low, high = value_report(z, y).r2.interval
+    monkeypatch.setattr("treadle.metrics.values.MANY", 1_000)
+    found = value_report(z, y).r2
+    assert found.interval == pytest.approx((low, high), abs=0.1 * (high - low))
+    assert found.interval != (low, high)
+
+
 def test_few_samples():
     report = value_report(np.array([1.0]), np.array([2.0]))
     assert report.root.interval == (0, math.inf)

@@ -188,7 +188,7 @@ def test_as_plain_values():
         evaluation_of(np.ones((3, 1)), SquaredError(), numbers([0.0, 1.0, 0.0]), [METRICS["squared_error"]]),
     ):
         plain = found.to_dict()
-        assert json.loads(json.dumps(plain)) == json.loads(json.dumps(plain, default=list))
+        assert json.loads(json.dumps(plain))["loss"] == plain["loss"]  # nothing of NumPy's in it
         assert plain["set"] == "test"
         assert plain["samples"] == 3
         assert plain["loss"]["value"] == found.loss.value

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from treadle.metrics.intervals import Array, Score, drawn, normal_interval, number, percentile_interval
+from treadle.metrics.intervals import RESAMPLES, Array, Score, normal_interval, number, percentile_interval
 from treadle.metrics.metric import predicted_class
 from treadle.text import aligned
 
@@ -25,14 +25,15 @@ class Calibration:
         confidence: (B,), mean confidence of these samples; NaN where there are none.
         accuracy: (B,), share of them whose class is predicted; NaN where there are none.
         error: expected calibration error e = Σ counts/N |accuracy − confidence|. Few samples alone make it larger than
-            0: its interval is that of `percentile_interval` over samples, and from 0 where e is within the 97.5 % point
-            of samples whose predicted class is right as often as their confidence says.
+            0: its interval is `percentile_interval` of a parametric bootstrap, which draws the bins' sums of
+            confidence − right from the normal distribution of their covariance over samples. It begins at 0 where e is
+            within the 97.5 % point of samples whose predicted class is right as often as their confidence says.
         brier: Brier score, mean of Σ_c (p_c − t_c)² over samples, for one-hot t: from 0 to 2.
         log_loss: mean of −log p of the class; infinite where one is 0.
 
     Source: Guo and others, On calibration of modern neural networks, ICML 2017; Brier, Verification of forecasts
     expressed in terms of probability, Monthly Weather Review 78, 1950; Efron and Tibshirani, An Introduction to the
-    Bootstrap, Chapman & Hall 1993, chapter 13; samples that are calibrated: Bröcker and Smith, Increasing the
+    Bootstrap, Chapman & Hall 1993, chapters 6 and 13; samples that are calibrated: Bröcker and Smith, Increasing the
     reliability of reliability diagrams, Weather and Forecasting 22, 2007.
     """
 
@@ -112,20 +113,21 @@ def _error(place: Array, confidence: Array, right: Array, bins: int) -> Score:
     """Σ over bins of |Σ of confidence − right| / N."""
     if np.isnan(confidence).any():
         return Score(math.nan, note="a probability is not a number")
+    count, gaps = len(confidence), confidence - right
 
-    def errors(places: Array, gaps: Array) -> Array:
-        groups = (places + bins * np.arange(len(gaps))[:, None]).ravel()
-        sums = np.bincount(groups, weights=gaps.ravel(), minlength=bins * len(gaps))
-        return np.asarray(np.abs(sums.reshape(len(gaps), bins)).sum(axis=1) / gaps.shape[1])
+    def summed(values: Array) -> Array:
+        return np.bincount(place, weights=values, minlength=bins)
 
-    gaps = confidence - right
-    value = float(errors(place, gaps[None])[0])
-    generator = np.random.default_rng(1)
-    resampled, calibrated = [], []
-    for numbers in drawn(len(gaps)):
-        resampled.append(errors(place[numbers], gaps[numbers]))
-        drawn_right = generator.random(numbers.shape) < confidence
-        calibrated.append(errors(place, confidence - drawn_right))
-    low, high = percentile_interval(np.concatenate(resampled), value, 0.0, 1.0)
-    by_chance = np.percentile(np.concatenate(calibrated), 97.5)
+    sums = summed(gaps)
+    value = float(np.abs(sums).sum() / count)
+    # covariance of the sums: diag(spread²) − sums sumsᵀ / N = spread (I − u uᵀ) spread, whose root is known
+    spread = np.sqrt(summed(gaps**2))
+    u = np.divide(sums, spread * math.sqrt(count), out=np.zeros(bins), where=spread > 0)
+    generator = np.random.default_rng(0)
+    noise = generator.normal(size=(RESAMPLES, bins))
+    noise -= np.outer(noise @ u, u) / (1 + math.sqrt(max(0.0, 1 - float(u @ u))))
+    drawn = sums + spread * noise
+    low, high = percentile_interval(np.abs(drawn).sum(axis=1) / count, value, 0.0, 1.0)
+    calibrated = generator.normal(size=(RESAMPLES, bins)) * np.sqrt(summed(confidence * (1 - confidence)).clip(0))
+    by_chance = np.percentile(np.abs(calibrated).sum(axis=1) / count, 97.5)
     return Score(value, (0.0 if value <= by_chance else low, high))

@@ -112,7 +112,7 @@ class ClassReport:
                 found[name].append(resampled)
         notes, made = self._left_out(), {}
         for name, (value,) in values.items():
-            interval = percentile_interval(np.concatenate(found[name]), value, 0.0, 1.0)
+            interval = percentile_interval(np.concatenate(found[name]), float(value), 0.0, 1.0)
             made[name] = Score(float(value), None if math.isnan(value) else interval, notes[name.split("_")[1]])
         return made | {"weighted_recall": self.accuracy}
 

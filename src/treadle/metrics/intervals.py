@@ -13,8 +13,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 Z95 = 1.959963984540054  # the 97.5 % point of the normal distribution
 RESAMPLES, FEWEST = 1_000, 200
-DRAWS = 20_000_000  # samples drawn in all resamples together, at most, unless that leaves fewer than FEWEST resamples
-_AT_ONCE = 1_000_000  # of these, in memory
+CELLS = 20_000_000  # counts drawn in all resamples together, at most, unless that leaves fewer than FEWEST resamples
+_AT_ONCE = 1_000_000  # numbers drawn that are in memory
 
 
 @dataclass(frozen=True)
@@ -146,36 +146,31 @@ def median_interval(values: Array) -> tuple[float, float]:
     return float(ordered[rank - 1]), float(ordered[n - rank])
 
 
-def resamples(size: int) -> int:
-    """How many resamples a bootstrap of so many samples takes: 1,000, and fewer of more than 20,000, at least 200.
-
-    >>> resamples(10_000), resamples(50_000), resamples(10**6)
-    (1000, 400, 200)
-    """
-    return min(RESAMPLES, max(FEWEST, DRAWS // max(size, 1)))
-
-
 def drawn(size: int, seed: int = 0) -> Iterator[Array]:
-    """Yield numbers of samples (B, size), drawn with replacement: B resamples at a time, `resamples(size)` in all.
+    """Yield numbers of samples (B, size), drawn with replacement: B resamples at a time, 1,000 in all.
+
+    The seed is one of their own, so that a score of the same samples has the same interval at each call.
 
     >>> [numbers.shape for numbers in drawn(2)]
     [(1000, 2)]
     """
-    generator, left = np.random.default_rng(seed), resamples(size)
+    generator, left = np.random.default_rng(seed), RESAMPLES
     while left:
         now = min(left, max(1, _AT_ONCE // size))
-        yield generator.integers(0, size, (now, size), dtype=np.int32 if size < 2**31 else np.int64)
+        yield generator.integers(0, size, (now, size))
         left -= now
 
 
 def drawn_counts(counts: Array, seed: int = 0) -> Iterator[Array]:
     """Yield counts (B, M) of resamples of samples that are alike within each of M cells, of which `counts` (M,) tells.
 
+    There are 1,000 resamples of up to 20,000 cells, and fewer of more, at least 200.
+
     >>> [found.sum(axis=1).tolist()[:2] for found in drawn_counts(np.array([3, 7]))]
     [[10, 10]]
     """
     total = int(counts.sum())
-    generator, left = np.random.default_rng(seed), resamples(len(counts))
+    generator, left = np.random.default_rng(seed), min(RESAMPLES, max(FEWEST, CELLS // len(counts)))
     while left:
         now = min(left, max(1, _AT_ONCE // len(counts)))
         yield generator.multinomial(total, counts / total, size=now)

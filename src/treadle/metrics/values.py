@@ -8,9 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from treadle.metrics.intervals import Array, Score, drawn, median_interval, normal_interval, percentile_interval
+from treadle.metrics.intervals import (
+    Array,
+    Score,
+    drawn,
+    median_interval,
+    normal_interval,
+    percentile_interval,
+    ratio_interval,
+)
 from treadle.text import aligned
 
+MANY = 20_000  # samples, above which nothing is resampled
 _NAMES = {
     "squared": "mean squared error",
     "root": "root of it",
@@ -32,8 +41,9 @@ class ValueReport:
         absolute: mean absolute error (1/N) Σ |e|.
         median: median of |e|; the interval needs no distribution (`median_interval`).
         largest: the largest |e|, which has no interval, for it grows with the number of samples.
-        r2: share of the variance of the targets that is explained, 1 − Σ e² / Σ (y − ȳ)², with the interval of the
-            percentile bootstrap over samples; not defined where all targets are equal.
+        r2: share of the variance of the targets that is explained, 1 − Σ e² / Σ (y − ȳ)², not defined where all targets
+            are equal. Its interval is that of the percentile bootstrap over samples, and of more than 20,000, which
+            make no difference, that of the ratio (`ratio_interval`).
         bias: mean error (1/N) Σ e, above 0 where predictions are too large.
 
     Source: R²: Wright, Correlation and causation, Journal of Agricultural Research 20, 1921; bootstrap: Efron and
@@ -89,6 +99,9 @@ def _r2(squares: Array, targets: Array) -> Score:
     value = 1 - float(np.sum(squares)) / float(np.sum(centred**2))
     if not math.isfinite(value):
         return Score(value, (-math.inf, math.inf))
+    if len(targets) > MANY:
+        low, high = ratio_interval(squares, centred**2)
+        return Score(value, (1 - high, min(1 - low, 1.0)))
 
     def resampled(rows: Array) -> Array:
         y = centred[rows]
