@@ -489,6 +489,45 @@ def test_the_mean_is_that_of_each_sample(loss, outputs, targets):
 
 
 @pytest.mark.parametrize(
+    ("loss", "outputs"),
+    [(kind(), 1 if kind in (SquaredError, AbsoluteError, Huber, BinaryCrossEntropy) else 3) for kind in LOSSES.values()]
+    + [
+        (SquaredError(halved=True), 1),
+        (Huber(0.3), 1),
+        (CrossEntropy(smoothing=0.2), 3),
+        (CrossEntropy(weights=[1, 0.5, 3]), 3),
+        (CrossEntropy(weights=[1, 0, 3], smoothing=0.1), 3),
+        (CrossEntropy(from_probabilities=True, weights=[2, 1, 4]), 3),
+        (BinaryCrossEntropy(from_probabilities=True), 1),
+    ],
+    ids=str,
+)
+def test_every_loss_is_the_mean_of_its_samples_by_their_weights(loss, outputs):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(12, outputs))
+    if getattr(loss, "from_probabilities", False):
+        z = np.exp(z) / (np.exp(z).sum(axis=1, keepdims=True) if outputs > 1 else 1 + np.exp(z))
+    y = rng.integers(0, max(outputs, 2), 12)
+    targets = loss.targets(y, z.dtype)
+    each, weights = loss.each(td.tensor(z), targets).numpy(), loss.sample_weights(targets)
+    assert each.shape == weights.shape == (12,)
+    assert each.sum() / weights.sum() == pytest.approx(loss(td.tensor(z), targets).item(), rel=1e-13)
+    for i in range(12):
+        alone = loss(td.tensor(z[i : i + 1]), targets[i : i + 1]).item()
+        assert alone * weights[i] == pytest.approx(each[i] if weights[i] else 0, rel=1e-13)
+
+
+def test_weights_of_samples_are_those_of_labels_one_hot_rows_but_not_of_distributions():
+    loss, labels = CrossEntropy(weights=[1, 0.5, 3]), np.array([2, 0, 1, 1])
+    assert loss.sample_weights(labels).tolist() == [3, 1, 0.5, 0.5]
+    assert loss.sample_weights(np.eye(3)[labels]).tolist() == [3, 1, 0.5, 0.5]
+    rows = np.full((4, 3), 1 / 3)
+    assert loss.sample_weights(rows).tolist() == [1, 1, 1, 1]
+    z = td.tensor(np.random.default_rng(0).normal(size=(4, 3)))
+    assert loss.each(z, rows).numpy().mean() == pytest.approx(loss(z, rows).item(), rel=1e-13)
+
+
+@pytest.mark.parametrize(
     "loss", [Huber(0.5), CrossEntropy(smoothing=0.1), CrossEntropy(weights=[1, 2, 0.5], smoothing=0.1)], ids=str
 )
 def test_new_losses_train_by_recordings_as_on_the_tape(loss):

@@ -75,6 +75,13 @@ class CrossEntropy(Loss):
         """Return the cross-entropy of each sample (N,), weighted but not divided by the weights."""
         return self._each(outputs, *_labels(outputs, targets))
 
+    def sample_weights(self, targets: Array) -> Array:
+        """Return the weights of the labels (N,); 1 where there are none, or targets are distributions."""
+        if self.weights is None:
+            return np.ones(len(targets))
+        labels, _ = _labels(Tensor(np.zeros((len(targets), len(self.weights)))), targets)
+        return np.ones(len(targets)) if labels is None else np.asarray(self.weights)[labels]
+
     def _each(self, outputs: Tensor, labels: Any, rows: Any) -> Tensor:
         if self.from_probabilities and isinstance(outputs.data, np.ndarray):
             _require_probabilities(outputs)

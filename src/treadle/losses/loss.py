@@ -38,6 +38,18 @@ class Loss(ABC):
             f"{type(self).__name__} gives the mean alone: write its method `each` for the losses of samples"
         )
 
+    def sample_weights(self, targets: Array) -> Array:
+        """Return how much each sample counts (N,): the loss is Σ each / Σ of these; 1 for a plain mean.
+
+        Args:
+            targets: in the form that `targets` gives them.
+
+        >>> import numpy as np, treadle as td
+        >>> td.losses.CrossEntropy(weights=[1, 3]).sample_weights(np.array([0, 1, 1])).tolist()
+        [1.0, 3.0, 3.0]
+        """
+        return np.ones(len(targets))
+
     def outputs(self, classes: int | None) -> int:
         """Number of outputs that the network needs for data of so many classes (None: numbers to predict)."""
         if self.compares == "values":
