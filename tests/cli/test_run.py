@@ -97,6 +97,7 @@ def test_set_changes_the_recipe(cli, recipe):
         "seed": 0,
         "metrics": ["accuracy"],
         "diagnose": True,
+        "evaluate_train": False,
     }
     assert epoch["validation_loss"] > 1
 
@@ -386,6 +387,8 @@ def test_every_choice_works(cli, digits, zeros_and_ones, tmp_path, monkeypatch, 
         changes.pop("loss.kind", None)
     if setting == "training.metrics":
         value = [name]
+        if name.startswith("top"):
+            changes |= {"network.preset": "softmax", "loss.kind": "cross_entropy"}
     if setting == "data.augment":
         value = [
             name + {"shift": " 2", "rotate": " 10", "flip": " vertical=true", "noise": " 0.1", "erase": " 5"}[name]

@@ -73,8 +73,8 @@ def test_intervals_of_means_are_normal_and_the_largest_has_none():
     assert "largest error          " in str(report)
     assert "no interval: it grows with the number of samples" in str(report)
     plain = report.to_dict()
-    assert plain["R²"]["value"] == report.r2.value
-    assert plain["mean_squared_error"]["interval"] == list(report.squared.interval)
+    assert plain["r2"]["value"] == report.r2.value
+    assert plain["squared"]["interval"] == list(report.squared.interval)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

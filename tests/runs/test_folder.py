@@ -17,7 +17,7 @@ from treadle.recipe import Recipe
 from treadle.runs import create, load, save, to_json, train
 from treadle.runs import folder as folder_module
 
-FILES = {"recipe.toml", "run.json", "weights.safetensors", "log.jsonl", "lock"}
+FILES = {"recipe.toml", "run.json", "weights.safetensors", "evaluation.json", "evaluation.txt", "log.jsonl", "lock"}
 
 
 @pytest.fixture(scope="module")

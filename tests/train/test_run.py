@@ -40,7 +40,7 @@ def test_test_gives_loss_metrics_and_intervals():
     sets = three_classes()
     run = fit(sets, batch_size=5, epochs=10, dtype=np.float64)
     found = run.test()
-    assert list(found) == ["loss", "samples", "accuracy", "accuracy_interval"]
+    assert list(found) == ["loss", "loss_interval", "samples", "accuracy", "accuracy_interval"]
     p, labels = run.predict(sets.test.inputs), sets.test.targets
     right = p.argmax(axis=1) == labels
     assert found["samples"] == 30

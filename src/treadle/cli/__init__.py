@@ -13,6 +13,7 @@ from cyclopts import App, CycloptsError
 
 from treadle.cli.check import check
 from treadle.cli.choices import choices
+from treadle.cli.evaluate import evaluate
 from treadle.cli.fetch import fetch
 from treadle.cli.lr import lr
 from treadle.cli.predict import predict
@@ -34,15 +35,16 @@ app = App(
 )
 app.command(run, sort_key=1)
 app.command(resume, sort_key=2)
-app.command(show, sort_key=3)
-app.command(summary, sort_key=4)
-app.command(check, sort_key=5)
-app.command(lr, sort_key=6)
-app.command(timeline, sort_key=7)
-app.command(surface, sort_key=8)
-app.command(predict, sort_key=9)
-app.command(choices, sort_key=10)
-app.command(fetch, sort_key=11)
+app.command(evaluate, sort_key=3)
+app.command(show, sort_key=4)
+app.command(summary, sort_key=5)
+app.command(check, sort_key=6)
+app.command(lr, sort_key=7)
+app.command(timeline, sort_key=8)
+app.command(surface, sort_key=9)
+app.command(predict, sort_key=10)
+app.command(choices, sort_key=11)
+app.command(fetch, sort_key=12)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

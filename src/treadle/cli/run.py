@@ -246,10 +246,10 @@ class TextReport(Report):
             why = "with the lowest validation loss" if recipe.saving.weights == "best" else "the last"
             self._print(f"\nthe weights kept are those of epoch {run.weights_epoch}, {why}")
         self._print(f"\ntest set, {test['samples']:,} samples, looked at once{self._of(run)}:")
-        self._print(f"  loss {test['loss']:.4f}")
-        for metric in run.metrics:
-            low, high = test[f"{metric.name}_interval"]
-            self._print(f"  {metric.name} {test[metric.name]:.4f}, 95 % interval {low:.4f} to {high:.4f}")
+        for name in ("loss", *(metric.name for metric in run.metrics)):
+            low, high = test[f"{name}_interval"]
+            self._print(f"  {name} {test[name]:.4f}, 95 % interval {low:.4f} to {high:.4f}")
+        self._print(f"  in full: {COMMAND} evaluate {folder}")
         waited, seconds = (sum(record[name] for record in run.history) for name in ("waited", "seconds"))
         if run.times:  # the first loads the kernels
             first = run.times[0].wait_end - run.times[0].wait_begin

@@ -92,9 +92,7 @@ def compare(
     needed = None
     if verdict == "cannot tell" and n > 1 and mean != 0:
         needed = seeds_needed(abs(mean) / spread if test == "paired t-test" else math.inf, comparisons)
-    return Comparison(
-        tuple(differences.tolist()), mean, interval, test, p, comparisons, adjusted, verdict, needed
-    )
+    return Comparison(tuple(differences.tolist()), mean, interval, test, p, comparisons, adjusted, verdict, needed)
 
 
 def seeds_needed(effect: float, comparisons: int = 1) -> int:
@@ -139,7 +137,7 @@ class McNemar:
 
 
 def mcnemar(before: Sequence[bool], after: Sequence[bool]) -> McNemar:
-    """Compare which samples two classifiers have right; of those that differ, each side is as likely if both are as good.
+    """Compare which samples two classifiers have right; where both are as good, samples that differ fall either way.
 
     >>> mcnemar([True, False, False, False, False, False], [True, True, True, True, True, True])
     McNemar(only_before=0, only_after=5, p=0.0625)

@@ -60,7 +60,7 @@ class ValueReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all scores as plain values."""
-        return {_NAMES[name].replace(" ", "_"): score.to_dict() for name, score in self._scores().items()}
+        return {name: score.to_dict() for name, score in self._scores().items()}
 
     def __repr__(self) -> str:
         return "\n".join(aligned([(_NAMES[name], str(score)) for name, score in self._scores().items()], "<"))

@@ -178,12 +178,16 @@ class ResourcesStage(Stage):
 
 
 class TrainingStage(Stage):
-    """How long to train, from which seed, what to measure, and whether to look for what goes wrong."""
+    """How long to train, from which seed, what to measure, and whether to look for what goes wrong.
+
+    `evaluate_train` computes the loss on the training set after each epoch, which takes a pass over it.
+    """
 
     epochs: int = Field(default=1, ge=1)
     seed: int = Field(default=0, ge=0)
     metrics: list[_names("training", "metrics")] | None = None  # type: ignore[valid-type]
     diagnose: bool = True
+    evaluate_train: bool = False
 
     @field_validator("metrics")
     @classmethod

@@ -1,9 +1,9 @@
 """Run folders: what a recipe gave, complete in itself: recipe, weights, history, scores, and where it was made.
 
 recipe.toml, weights.safetensors (parameters by their path), run.json (all else, and the checksum of the weights),
-checkpoints/ (to go on from), log.jsonl, and lock, which the process that trains holds. Files are replaced whole. New
-weights lie beside the old ones until run.json names them, so that wherever a save ends, run.json and the weights of its
-checksum are both there.
+checkpoints/ (to go on from), evaluation.json and .txt (of the test set), log.jsonl, and lock, which the process that
+trains holds. Files are replaced whole. New weights lie beside the old ones until run.json names them, so that wherever
+a save ends, run.json and the weights of its checksum are both there.
 """
 
 from __future__ import annotations
@@ -32,12 +32,13 @@ from treadle.nn import Module
 from treadle.recipe import Recipe
 from treadle.runs.files import replace
 from treadle.runs.log import to_json
-from treadle.train import Finding, Run
+from treadle.train import Evaluation, Finding, Run
 from treadle.tree import Tree, leaves, map_with_path
 from treadle.version import __version__
 
 FORMAT = 2
 RECIPE, ABOUT = "recipe.toml", "run.json"
+EVALUATION, EVALUATION_TEXT = "evaluation.json", "evaluation.txt"
 _WEIGHTS, _NEW_WEIGHTS = "weights.safetensors", "weights-new.safetensors"
 Status = Literal["running", "interrupted", "failed", "finished"]
 
@@ -153,9 +154,33 @@ def mark(folder: Path, status: Status) -> None:
     Raises:
         RunError: it cannot be written.
     """
+    _change(folder, status=status)
+
+
+def record_test(folder: Path, test: dict[str, Any]) -> None:
+    """Write the score on the test set, and change nothing else.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    _change(folder, test=test)
+
+
+def _change(folder: Path, **values: Any) -> None:
     about = _json(folder / ABOUT)
     with _told(folder):
-        _write_about(folder, {**about, "status": status})
+        _write_about(folder, {**about, **values})
+
+
+def save_evaluation(folder: Path, evaluation: Evaluation) -> None:
+    """Write all that was seen on the test set, as JSON and as text.
+
+    Raises:
+        RunError: a file cannot be written.
+    """
+    with _told(folder):
+        replace(folder / EVALUATION, to_json(evaluation.to_dict()).encode("utf-8"))
+        replace(folder / EVALUATION_TEXT, f"{evaluation}\n".encode())
 
 
 def _about(sets: Sets, status: Status, started: str | None) -> dict[str, Any]:

@@ -13,9 +13,19 @@ from treadle.errors import RunError, TreadleError
 from treadle.recipe import Recipe
 from treadle.runs import checkpoints
 from treadle.runs.files import locked
-from treadle.runs.folder import RECIPE, begin, mark, read_about, require_same_data, save
+from treadle.runs.folder import (
+    RECIPE,
+    begin,
+    load,
+    mark,
+    read_about,
+    record_test,
+    require_same_data,
+    save,
+    save_evaluation,
+)
 from treadle.runs.log import log
-from treadle.train import Finding, Interrupted, Progress, Run, State, fit
+from treadle.train import Evaluation, Finding, Interrupted, Progress, Run, State, fit
 
 
 @dataclass(frozen=True)
@@ -31,7 +41,7 @@ class Hooks:
     on_finding: Callable[[Finding], None] | None = None
 
 
-def train(recipe: Recipe, sets: Sets, folder: Path, hooks: Hooks = Hooks()) -> Run:
+def train(recipe: Recipe, sets: Sets, folder: Path, hooks: Hooks = Hooks(), *, test: bool = True) -> Run:
     """Train as a recipe says, look at the test set once, and keep all of it in a run folder.
 
     Checkpoints are written after epochs and steps as the recipe says, and when training is interrupted.
@@ -41,6 +51,7 @@ def train(recipe: Recipe, sets: Sets, folder: Path, hooks: Hooks = Hooks()) -> R
         sets: the data that the recipe names, loaded.
         folder: an empty folder for the run.
         hooks: what to call meanwhile.
+        test: whether to look at the test set at the end.
 
     Raises:
         TreadleError: a subclass says what is wrong.
@@ -51,10 +62,10 @@ def train(recipe: Recipe, sets: Sets, folder: Path, hooks: Hooks = Hooks()) -> R
         log(folder, "start", recipe=recipe.to_dict())
         if hooks.on_start:
             hooks.on_start(recipe, sets, None, [])
-        return _carry_out(recipe, sets, folder, hooks, None, None)
+        return _carry_out(recipe, sets, folder, hooks, None, None, test)
 
 
-def resume(folder: Path, epochs: int | None = None, hooks: Hooks = Hooks()) -> Run:
+def resume(folder: Path, epochs: int | None = None, hooks: Hooks = Hooks(), *, test: bool = True) -> Run:
     """Go on with a run from its last checkpoint; it then is, to the bit, the run that was never ended.
 
     A run that had looked at its test set is trained further and does not look again.
@@ -63,6 +74,7 @@ def resume(folder: Path, epochs: int | None = None, hooks: Hooks = Hooks()) -> R
         folder: of the run.
         epochs: to train in all, in place of those in its recipe.
         hooks: what to call meanwhile.
+        test: whether to look at the test set at the end.
 
     Raises:
         RunError: it is trained by another process, damaged, finished, or its data has changed.
@@ -86,11 +98,17 @@ def resume(folder: Path, epochs: int | None = None, hooks: Hooks = Hooks()) -> R
         log(folder, "resume", step=progress.step if progress else 0, epochs=recipe.training.epochs, faults=faults)
         if hooks.on_start:
             hooks.on_start(recipe, sets, progress, faults)
-        return _carry_out(recipe, sets, folder, hooks, progress, about.test)
+        return _carry_out(recipe, sets, folder, hooks, progress, about.test, test)
 
 
 def _carry_out(
-    recipe: Recipe, sets: Sets, folder: Path, hooks: Hooks, start: Progress | None, tested: dict[str, Any] | None
+    recipe: Recipe,
+    sets: Sets,
+    folder: Path,
+    hooks: Hooks,
+    start: Progress | None,
+    tested: dict[str, Any] | None,
+    test: bool,
 ) -> Run:
     saving = recipe.saving
 
@@ -140,6 +158,7 @@ def _carry_out(
             on_step=hooks.on_step,
             on_epoch=on_epoch,
             diagnose=recipe.training.diagnose,
+            evaluate_train=recipe.training.evaluate_train,
             on_finding=on_finding,
         )
     except Interrupted as interrupted:
@@ -161,8 +180,30 @@ def _carry_out(
             error.add_note(f"the run up to its last checkpoint is saved in {folder}")
         raise
     run.tested = tested
-    if tested is None:
-        run.tested = {**run.test(), "weights_epoch": run.weights_epoch}
+    if test and tested is None:
+        evaluation = run.evaluate(sets.test)
+        run.tested = {**evaluation.flat(), "weights_epoch": run.weights_epoch}
+        save_evaluation(folder, evaluation)
     save(folder, recipe, run)
     log(folder, "end", test=run.tested)
     return run
+
+
+def open_test_set(folder: Path) -> Evaluation | None:
+    """Look at the test set with a run that has not, and keep what is seen; None where it had before.
+
+    Raises:
+        RunError: it is trained by another process, damaged, has no weights, or its data has changed.
+    """
+    with locked(folder):
+        if read_about(folder).test is not None:
+            return None
+        recipe = Recipe.read(folder / RECIPE)
+        run = load(folder, recipe.load_data())
+        assert run.sets is not None
+        evaluation = run.evaluate(run.sets.test)
+        run.tested = {**evaluation.flat(), "weights_epoch": run.weights_epoch}
+        save_evaluation(folder, evaluation)
+        record_test(folder, run.tested)
+        log(folder, "test", test=run.tested)
+        return evaluation

@@ -1,6 +1,7 @@
 """Training: the loop, and `fit`, which sets it up; and what a step of it computes, op by op."""
 
 from treadle.train.estimate import Estimate, estimate
+from treadle.train.evaluation import Evaluation, evaluation_of
 from treadle.train.findings import Finding
 from treadle.train.fit import WEIGHTS, fit
 from treadle.train.loop import State
@@ -16,6 +17,7 @@ from treadle.train.trace import Op, Trace, trace
 __all__ = [
     "WEIGHTS",
     "Estimate",
+    "Evaluation",
     "Finding",
     "Interrupted",
     "LrRange",
@@ -29,6 +31,7 @@ __all__ = [
     "Trace",
     "choose",
     "estimate",
+    "evaluation_of",
     "fit",
     "loss_surface",
     "lr_range",

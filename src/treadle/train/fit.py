@@ -16,7 +16,7 @@ from treadle.data.dataset import extent
 from treadle.data.order import order_of
 from treadle.errors import TreadleError
 from treadle.losses import Loss
-from treadle.metrics import METRICS
+from treadle.metrics import METRICS, require_fit
 from treadle.nn import Module
 from treadle.optim import OnPlateau, Optimizer, Plan, Schedule
 from treadle.train.diagnosis import Diagnosis
@@ -27,7 +27,6 @@ from treadle.train.prepare import (
     choose,
     prepare,
     require_batches,
-    require_metrics,
     require_same_form,
     require_settings,
 )
@@ -68,6 +67,7 @@ def fit(
     on_finding: Callable[[Finding], None] | None = None,
     on_progress: Callable[[Progress, Run], None] | None = None,
     progress_every: int | None = None,
+    evaluate_train: bool = False,
     reading: Callable[..., Reading] = Reading,
 ) -> Run:
     """Train a network and return the run.
@@ -99,6 +99,8 @@ def fit(
         on_progress: called with the progress, which can be saved and given as `start`, and the run: after each epoch,
             before `on_epoch`, and after each `progress_every` steps, within an epoch.
         progress_every: steps; None for epochs alone.
+        evaluate_train: also compute the loss on the training set after each epoch, as `train_loss_after`: that of the
+            weights it ends with, where `train_loss` is that of weights on their way. It takes a pass over the set.
         reading: how the batches are read, in place of `Reading`, for measurements.
 
     Raises:
@@ -144,7 +146,9 @@ def fit(
         dtype,
         copies=3 + 2 * optimizer.slots,  # the update is pure: new beside old
     )
-    require_metrics(chosen, loss, sets.train.classes)
+    classes = None if sets.train.classes is None else len(sets.train.classes)
+    for metric in chosen:
+        require_fit(metric, loss.compares, classes, type(loss).__name__)
     require_batches(network, params, sets.train[:used], batch_size, np.dtype(dtype))
     fitted = choose("scaling", SCALES, scale)().fit(sets.train.inputs)
     if parameters is not None:
@@ -189,8 +193,7 @@ def fit(
     order = order_of(sets.train, seed, shuffle)
     diagnosis = None
     if diagnose:
-        outputs = loss.outputs(len(sets.train.classes) if sets.train.classes is not None else None)
-        diagnosis = Diagnosis(gradients, outputs, batch_size, epochs * steps, on_finding)
+        diagnosis = Diagnosis(gradients, loss.outputs(classes), batch_size, epochs * steps, on_finding)
         run.findings = diagnosis.findings
         if start is not None and start.diagnosis is not None:
             diagnosis.restore(start.diagnosis)
@@ -256,6 +259,9 @@ def fit(
                 seconds, waiting = time.perf_counter() - began, reader.waited - waited
                 value, samples = evaluate(network, state.params, loss, chosen, sets.validation, fitted, run.dtype)
                 record: dict[str, Any] = {"epoch": state.epoch + 1, "train_loss": state.total / state.samples}
+                if evaluate_train:
+                    after, _ = evaluate(network, state.params, loss, (), sets.train, fitted, run.dtype)
+                    record |= {"train_loss_after": after}
                 record |= {"validation_loss": value}
                 record |= {f"validation_{name}": float(np.mean(samples[name])) for name in samples}
                 with whole:

@@ -112,5 +112,5 @@ def evaluate(
     """Return the loss on a whole data set and, for each metric, what each sample scores (N,)."""
     outputs = outputs_of(network, params, data.inputs, scale, dtype)
     value = loss(Tensor(outputs), loss.targets(data.targets, outputs.dtype)).item()
-    predictions = loss.predict(Tensor(outputs)).numpy()
+    predictions = loss.predict(Tensor(outputs.astype(np.float64))).numpy()  # float32 would make ties of small shares
     return value, {metric.name: metric.per_sample(predictions, data.targets) for metric in metrics}

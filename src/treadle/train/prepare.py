@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from treadle.data import Dataset, Sets, require_valid
-from treadle.errors import LossError, ShapeError, TreadleError, suggest
+from treadle.errors import ShapeError, TreadleError, suggest
 from treadle.losses import LOSSES, Loss
-from treadle.metrics import Metric
 from treadle.nn import MODELS, Mode, Module, require_memory
 from treadle.tensor import Tensor
 from treadle.tree import Tree, leaves, tree_map
@@ -106,12 +105,3 @@ def require_batches(network: Module, params: Tree, train: Dataset, batch_size: i
         raise ShapeError(
             f"{batch} has one sample, for {len(train)} samples come in batches of {batch_size}: {fix}; {error}"
         ) from error
-
-
-def require_metrics(metrics: Sequence[Metric], loss: Loss, classes: tuple[str, ...] | None) -> None:
-    """Raise LossError where a metric compares what the loss does not."""
-    for metric in metrics:
-        if metric.name == "accuracy" and classes is None:
-            raise LossError("the metric accuracy counts right classes, and the targets of this data are numbers")
-        if metric.name != "accuracy" and loss.compares == "classes":
-            raise LossError(f"the metric {metric.name} compares numbers, and {type(loss).__name__} predicts classes")

@@ -14,8 +14,9 @@ from treadle.losses import Loss
 from treadle.metrics import Metric
 from treadle.nn import Module
 from treadle.tensor import Tensor
+from treadle.train.evaluation import Evaluation, evaluation_of
 from treadle.train.findings import Finding
-from treadle.train.loop import evaluate, outputs_of
+from treadle.train.loop import outputs_of
 from treadle.train.progress import Progress
 from treadle.train.signals import Terminated
 from treadle.tree import Tree
@@ -68,7 +69,7 @@ class Run:
         return f"Run({self.network}, {self.loss}, {self.step} steps; {last})"
 
     def test(self) -> dict[str, Any]:
-        """Return loss and metrics on the test set, each metric with its 95 % interval as <metric>_interval.
+        """Return loss and metrics on the test set, each with its 95 % interval as loss_interval and <metric>_interval.
 
         The score is kept as `tested`.
 
@@ -79,6 +80,16 @@ class Run:
             raise TreadleError("this run has no data with it: load the sets and give them as run.sets")
         self.tested = score(self, self.sets.test)
         return self.tested
+
+    def evaluate(self, data: Dataset) -> Evaluation:
+        """Return all that can be told of the run on a data set: scores with intervals, classes, calibration, mistakes.
+
+        Args:
+            data: of the kind it was trained on, in the units of the training data.
+        """
+        with kernels.use(self.kernels), kernels.with_threads(self.threads):
+            outputs = outputs_of(self.network, self.parameters, data.inputs, self.scale, self.dtype)
+        return evaluation_of(outputs, self.loss, data, self.metrics)
 
     def predict(self, inputs: Any) -> np.ndarray[Any, np.dtype[Any]]:
         """Return a probability for each class (N, C), or the predicted numbers (N, 1).
@@ -111,11 +122,5 @@ class Interrupted(KeyboardInterrupt):
 
 
 def score(run: Run, data: Dataset) -> dict[str, Any]:
-    """Return loss and metrics of a run on a data set, each metric with its 95 % interval."""
-    with kernels.use(run.kernels), kernels.with_threads(run.threads):
-        value, samples = evaluate(run.network, run.parameters, run.loss, run.metrics, data, run.scale, run.dtype)
-    result: dict[str, Any] = {"loss": value, "samples": len(data)}
-    for metric in run.metrics:
-        result[metric.name] = float(np.mean(samples[metric.name]))
-        result[f"{metric.name}_interval"] = metric.interval(samples[metric.name])
-    return result
+    """Return loss and metrics of a run on a data set, each with its 95 % interval."""
+    return run.evaluate(data).flat()
