@@ -25,6 +25,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from treadle.data import Encoding, Sets, scale_from_dict
+from treadle.data.polarity import Polarity
 from treadle.errors import RunError, TreadleError
 from treadle.metrics import METRICS
 from treadle.nn import Module
@@ -55,6 +56,15 @@ class _Encoding(BaseModel):
     features: list[_Feature]
 
 
+class _Polarity(BaseModel):
+    """Which share of the training images is light on dark, and dark on light."""
+
+    model_config = ConfigDict(strict=True)
+
+    light_on_dark: float = Field(ge=0, le=1)
+    dark_on_light: float = Field(ge=0, le=1)
+
+
 class _Data(BaseModel):
     """The data that a run was trained on."""
 
@@ -67,6 +77,7 @@ class _Data(BaseModel):
     range: list[float] = Field(min_length=2, max_length=2)
     classes: list[str] | None
     encoding: _Encoding | None = None
+    polarity: _Polarity | None = None  # earlier versions did not tell
 
 
 class _Finding(BaseModel):
@@ -132,6 +143,7 @@ def save(folder: Path, recipe: Recipe, run: Run, test: Mapping[str, Any] | None 
             "range": list(run.input_range),
             "classes": None if classes is None else list(classes),
             "encoding": None if sets.encoding is None else sets.encoding.to_dict(),
+            "polarity": None if run.polarity is None else run.polarity.to_dict(),
         },
         "scale": run.scale.to_dict(),
         "metrics": [metric.name for metric in run.metrics],
@@ -223,6 +235,7 @@ def load(folder: str | Path, sets: Sets | None = None) -> Run:
         threads=recipe.resources.threads,
         input_dtype=data.dtype,
         input_range=(data.range[0], data.range[1]),
+        polarity=None if data.polarity is None else Polarity.from_dict(data.polarity.model_dump()),
         sets=sets,
         history=about.history,
         findings=[Finding(**{**one.model_dump(), "layers": tuple(one.layers)}) for one in about.findings],

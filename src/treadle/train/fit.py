@@ -15,6 +15,7 @@ from treadle import kernels
 from treadle.data import SCALES, Augmentation, Dataset, Encoding, Prefetch, Reading, Sets, Times, require_valid
 from treadle.data.dataset import extent
 from treadle.data.order import order_of
+from treadle.data.polarity import Polarity, polarity_of
 from treadle.errors import LossError, ShapeError, TreadleError, suggest
 from treadle.losses import LOSSES, Loss
 from treadle.metrics import METRICS, Metric
@@ -38,7 +39,8 @@ class Run:
     """A trained network with what is needed to judge and to use it.
 
     `encoding` is how the columns of a table became features.
-    `input_dtype` and `input_range` tell the units of the training inputs, before scaling.
+    `input_dtype` and `input_range` tell the units of the training inputs, before scaling, and `polarity` whether images
+    are light on dark; None where that is not known.
     `history` holds a dict for each epoch: epoch, train_loss (mean over the batches while they were trained on),
     validation_loss, validation_<metric>, learning_rate at its first step where there is a schedule, seconds of training
     without evaluation, and how many of them it waited for batches. `findings` are what a diagnosis found, `times` when
@@ -59,6 +61,7 @@ class Run:
     kernels: Any = field(default_factory=kernels.fastest)
     input_dtype: str = "float32"
     input_range: tuple[float, float] = (0.0, 1.0)
+    polarity: Polarity | None = None
     sets: Sets | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -284,6 +287,7 @@ def fit(
         threads=threads,
         input_dtype=str(sets.train.inputs.dtype),
         input_range=extent(sets.train.inputs),
+        polarity=polarity_of(sets.train.inputs),
         sets=sets,
         times=reader.times,
     )
