@@ -45,12 +45,9 @@ def predict(
     columns of the training data, under the same names; others, such as the target, are left out. Arrays have shape
     (N, …) and the values of the training data. Everything is scaled as in training.
 
-    With --json: for images a list of objects, otherwise an object a line, one for each row.
+    For example: `treadle predict runs/FOLDER photo.jpg`, or `treadle predict runs/FOLDER new.csv --output found.csv`.
 
-    Examples:
-        treadle predict runs/FOLDER digit.png photo.jpg
-
-        treadle predict runs/FOLDER new.csv --output predictions.csv
+    With --json: for images alone a list of objects, otherwise an object a line, one for each image, row or sample.
     """
     if not files:
         raise DataError("no file given: treadle predict RUN FILE…")
