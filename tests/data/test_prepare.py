@@ -323,3 +323,24 @@ def test_a_truncated_image_is_refused_at_every_length(tmp_path, name):
         (tmp_path / name).write_bytes(content[:length])
         with pytest.raises(DataError, match=name):
             prepare_image(tmp_path / name, (1, 8, 8))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(["png", "jpg", "bmp"]), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255))), st.data()
+)
+def test_damaged_bytes_give_an_image_or_an_error_that_names_the_file(tmp_path_factory, kind, changes, data):
+    path = tmp_path_factory.getbasetemp() / f"damaged.{kind}"
+    mode = data.draw(st.sampled_from(["L", "RGB", "P", "RGBA", "LA"] if kind == "png" else ["L", "RGB"]))
+    Image.fromarray(NOISE).convert(mode).save(path)
+    content = bytearray(path.read_bytes())
+    for place, value in changes:
+        content[place % len(content)] = value
+    path.write_bytes(content)
+    told, pixels = f"{path}: ", np.zeros((1, 8, 8), np.uint8)
+    try:
+        pixels = prepare_image(path, (1, 8, 8), trained=DARK).pixels
+    except DataError as error:
+        told = str(error)
+    assert told.startswith(f"{path}: ")
+    assert (pixels.shape, pixels.dtype) == ((1, 8, 8), np.uint8)

@@ -115,6 +115,14 @@ def test_pixels_are_brought_to_the_units_of_training(images, tmp_path, convert, 
     np.testing.assert_allclose(outputs(found), run.predict(inputs), rtol=1e-4)
 
 
+def test_dark_images_of_bytes_are_taken_as_they_are(images, tmp_path):
+    dark = images // 4
+    run = trained(sets_of(dark))
+    found = list(predict_files(run, RECIPE, write_images(tmp_path, dark)))
+    np.testing.assert_allclose(outputs(found), run.predict(dark), rtol=1e-6)
+    assert {part.changes for part in found} == {()}
+
+
 def test_units_that_image_files_do_not_have(images, tmp_path):
     run = trained(sets_of(images / 127.5 - 1))
     with pytest.raises(RunError, match=r"trained on float64 images with values from -1 to 0\.96"):

@@ -21,6 +21,7 @@ from treadle.train import Run
 IMAGES, TABLES, ARRAYS = tuple(SUFFIXES), (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet"), (".npy",)
 _TOGETHER = 200  # images predicted at a time
 _HALF = 128.0  # images whose lightest pixel is at least this, and at most 255, have the values of image files
+_SMALL = 16  # bytes that are at most this are grey levels of their own, as in the digits of the package
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +170,7 @@ def _units(run: Run) -> tuple[float, tuple[str, ...]]:
         )
     if high <= 1:
         return 1 / 255, ()
-    if _HALF <= high <= 255:
+    if _HALF <= high <= 255 or (run.input_dtype == "uint8" and high > _SMALL):
         return 1.0, ()
     return high / 255, (f"brought from 0–255 to the 0–{high:g} of the training images",)
 
