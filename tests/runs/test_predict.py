@@ -260,6 +260,7 @@ def test_arrays_that_do_not_fit(run, images, tmp_path):
         (images[:, :, :5], r"expected an array of shape \(N, 1, 6, 8\), found \(40, 1, 5, 8\)"),
         (np.zeros(6), r"expected an array of shape"),
         (np.full((2, 1, 6, 8), "x"), r"expected numbers, found <U1"),
+        (images[:0], r"has no samples"),
         (broken, r"sample 3: has a value that is not finite"),
     ]:
         np.save(path, array)

@@ -195,6 +195,8 @@ def _of_array(run: Run, path: Path) -> Iterator[Predictions]:
     if samples.ndim < 1 or samples.shape[1:] != run.input_shape:
         wanted = ", ".join(map(str, run.input_shape))
         raise DataError(f"{path}: expected an array of shape (N, {wanted}), found {samples.array.shape}")
+    if not len(samples):
+        raise DataError(f"{path}: has no samples")
     warnings: tuple[str, ...] = ()
     if run.input_dtype.startswith("float") != (samples.dtype.kind == "f"):
         low, high = run.input_range
