@@ -145,7 +145,7 @@ def table(report: dict[str, Any]) -> list[str]:
                     "" if name == "treadle" else f"{ratio:.2f}",
                 ]
             )
-    differences = ", ".join(f"{one['model']} {one['difference']:.1e}" for one in report["results"])
+    differences = "; ".join(f"{one['model']}, {one['batch']:,}: {one['difference']:.1e}" for one in report["results"])
     last = "`treadle ÷ it` is the ratio of samples a second, round by round. Largest difference of a probability: "
     return [*lines, *markdown_table(head, rows), "", f"{last}{differences}."]
 
