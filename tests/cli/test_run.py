@@ -355,7 +355,7 @@ def test_a_table_is_trained_on(cli, split):
     assert kept[1]["fill"] > 20
     code, _, err = cli("predict", folder, "x.png")
     assert code == 2
-    assert "was trained on rows of" in err
+    assert "x.png: is an image, and the run was trained on a table of" in err
     code, _, err = cli("run", *arguments, "--set", "data.split=halves")
     assert code == 2
     assert "no split is called 'halves'" in err

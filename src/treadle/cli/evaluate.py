@@ -11,7 +11,8 @@ from treadle.cli.options import Json
 from treadle.errors import RunError
 from treadle.recipe import Recipe
 from treadle.runs import load, to_json
-from treadle.runs.folder import EVALUATION, EVALUATION_TEXT, RECIPE, read_about
+from treadle.runs.about import read_about
+from treadle.runs.folder import EVALUATION, EVALUATION_TEXT, RECIPE
 from treadle.runs.train import open_test_set
 
 

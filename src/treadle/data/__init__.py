@@ -8,6 +8,8 @@ from treadle.data.examine import examine
 from treadle.data.image import decode_image, read_image
 from treadle.data.load import SOURCES, load
 from treadle.data.order import Order, OrderState
+from treadle.data.polarity import Polarity, polarity_of
+from treadle.data.prepare import PreparedImage, prepare_image
 from treadle.data.reading import WORKER_KINDS, Prefetch, Reading, Times
 from treadle.data.scale import (
     SCALES,
@@ -31,6 +33,7 @@ from treadle.data.sources.mnist import load_mnist
 from treadle.data.sources.mnist_json import load_mnist_json
 from treadle.data.sources.parquet import load_parquet, read_parquet
 from treadle.data.sources.public import PUBLIC, fetch
+from treadle.data.sources.rows import EncodedRows, encoded_rows
 from treadle.data.split import SPLITS, GroupedSplit, RandomSplit, StratifiedSplit
 from treadle.data.stored import Stored
 from treadle.data.table import MISSING, Encoding, Feature, Table
@@ -49,6 +52,7 @@ __all__ = [
     "BatchMaker",
     "Channel",
     "Dataset",
+    "EncodedRows",
     "Encoding",
     "Erase",
     "Feature",
@@ -62,7 +66,9 @@ __all__ = [
     "Noise",
     "Order",
     "OrderState",
+    "Polarity",
     "Prefetch",
+    "PreparedImage",
     "RandomSplit",
     "Reading",
     "Robust",
@@ -80,6 +86,7 @@ __all__ = [
     "check",
     "chosen_samples",
     "decode_image",
+    "encoded_rows",
     "examine",
     "feature_names",
     "fetch",
@@ -95,6 +102,8 @@ __all__ = [
     "load_npz",
     "load_parquet",
     "load_table",
+    "polarity_of",
+    "prepare_image",
     "read_delimited",
     "read_idx",
     "read_image",

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from treadle.kernels import reference
 
@@ -75,8 +75,14 @@ def with_threads(threads: int) -> Iterator[None]:
 
     BLAS would keep threads of its own busy beside those of the kernels, and give other bits for other numbers.
     """
-    with threadpool_limits(limits=1), getattr(active(), "with_threads", _none)(threads):
+    with _blas().limit(limits=1), getattr(active(), "with_threads", _none)(threads):
         yield
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """Find the thread pools of NumPy, once: that takes longer than a small network."""
+    return ThreadpoolController()
 
 
 @contextmanager

@@ -9,88 +9,35 @@ a save ends, run.json and the weights of its checksum are both there.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from treadle.data import Encoding, Sets, scale_from_dict
 from treadle.data.dataset import extent
+from treadle.data.polarity import Polarity, polarity_of
 from treadle.errors import RunError, TreadleError
 from treadle.metrics import METRICS
 from treadle.nn import Module
 from treadle.recipe import Recipe
+from treadle.runs.about import ABOUT, FORMAT, Status, read_about, read_json, require_same_data, told, write_about
 from treadle.runs.files import replace
 from treadle.runs.log import to_json
-from treadle.train import Evaluation, Finding, Run
+from treadle.train import Evaluation, Run
 from treadle.tree import Tree, leaves, map_with_path
 from treadle.version import __version__
 
-FORMAT = 2
-RECIPE, ABOUT = "recipe.toml", "run.json"
+RECIPE = "recipe.toml"
 EVALUATION, EVALUATION_TEXT = "evaluation.json", "evaluation.txt"
 _WEIGHTS, _NEW_WEIGHTS = "weights.safetensors", "weights-new.safetensors"
-Status = Literal["running", "interrupted", "failed", "finished"]
-
-
-class _Feature(BaseModel):
-    """What a column of a table became."""
-
-    model_config = ConfigDict(strict=True)
-
-    column: str
-    categories: list[str] | None
-    fill: float | str | None
-
-
-class _Encoding(BaseModel):
-    """How the columns of a table became features."""
-
-    model_config = ConfigDict(strict=True)
-
-    features: list[_Feature]
-
-
-class _Data(BaseModel):
-    """The data that a run was trained on."""
-
-    model_config = ConfigDict(strict=True)
-
-    name: str
-    fingerprint: str
-    shape: list[PositiveInt]
-    dtype: str
-    range: list[float] = Field(min_length=2, max_length=2)
-    classes: list[str] | None
-    encoding: _Encoding | None = None
-
-
-class About(BaseModel):
-    """What run.json must hold to be read."""
-
-    model_config = ConfigDict(strict=True)
-
-    status: Status
-    started: str | None
-    data: _Data
-    scale: dict[str, Any] | None
-    metrics: list[Literal[tuple(METRICS)]]  # type: ignore[valid-type]
-    steps: int
-    history: list[dict[str, Any]]
-    findings: list[Finding]
-    test: dict[str, Any] | None
-    weights_epoch: int | None
-    weights_sha256: str | None
 
 
 def create(root: Path, name: str) -> Path:
@@ -114,9 +61,10 @@ def begin(folder: Path, recipe: Recipe, sets: Sets) -> None:
     Raises:
         RunError: a file cannot be written.
     """
-    with _told(folder):
+    with told(folder):
         _save_recipe(folder, recipe)
-        _write_about(folder, _about(sets, "running", datetime.now().astimezone().isoformat(timespec="seconds")))
+        started = datetime.now().astimezone().isoformat(timespec="seconds")
+        write_about(folder, _about(sets, polarity_of(sets.train.inputs), "running", started))
 
 
 def save(folder: Path, recipe: Recipe, run: Run, status: Status = "finished") -> None:
@@ -128,7 +76,7 @@ def save(folder: Path, recipe: Recipe, run: Run, status: Status = "finished") ->
     assert run.sets is not None
     tensors = {path: np.asarray(leaf, order="C") for path, leaf in leaves(run.parameters)}
     weights = save_tensors(tensors, {"format": str(FORMAT)})
-    about = _about(run.sets, status, _started(folder)) | {
+    about = _about(run.sets, run.polarity, status, _started(folder)) | {
         "scale": run.scale.to_dict(),
         "metrics": [metric.name for metric in run.metrics],
         "steps": run.step,
@@ -138,13 +86,13 @@ def save(folder: Path, recipe: Recipe, run: Run, status: Status = "finished") ->
         "weights_epoch": run.weights_epoch,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
-    with _told(folder):
+    with told(folder):
         _save_recipe(folder, recipe)
         if _is_there(folder / _WEIGHTS, weights):
-            _write_about(folder, about)
+            write_about(folder, about)
             return
         replace(folder / _NEW_WEIGHTS, weights)
-        _write_about(folder, about)
+        write_about(folder, about)
         (folder / _NEW_WEIGHTS).replace(folder / _WEIGHTS)
 
 
@@ -167,9 +115,9 @@ def record_test(folder: Path, test: dict[str, Any]) -> None:
 
 
 def _change(folder: Path, **values: Any) -> None:
-    about = _json(folder / ABOUT)
-    with _told(folder):
-        _write_about(folder, {**about, **values})
+    about = read_json(folder / ABOUT)
+    with told(folder):
+        write_about(folder, {**about, **values})
 
 
 def save_evaluation(folder: Path, evaluation: Evaluation) -> None:
@@ -178,12 +126,12 @@ def save_evaluation(folder: Path, evaluation: Evaluation) -> None:
     Raises:
         RunError: a file cannot be written.
     """
-    with _told(folder):
+    with told(folder):
         replace(folder / EVALUATION, to_json(evaluation.to_dict()).encode("utf-8"))
         replace(folder / EVALUATION_TEXT, f"{evaluation}\n".encode())
 
 
-def _about(sets: Sets, status: Status, started: str | None) -> dict[str, Any]:
+def _about(sets: Sets, polarity: Polarity | None, status: Status, started: str | None) -> dict[str, Any]:
     classes = sets.train.classes
     return {
         "format": FORMAT,
@@ -199,6 +147,7 @@ def _about(sets: Sets, status: Status, started: str | None) -> dict[str, Any]:
             "range": list(extent(sets.train.inputs)),
             "classes": None if classes is None else list(classes),
             "encoding": None if sets.encoding is None else sets.encoding.to_dict(),
+            "polarity": None if polarity is None else polarity.to_dict(),
         },
         "scale": None,
         "metrics": [],
@@ -211,22 +160,10 @@ def _about(sets: Sets, status: Status, started: str | None) -> dict[str, Any]:
     }
 
 
-@contextmanager
-def _told(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise RunError(f"{folder}: the run cannot be saved: {error.strerror or error}; free space or fix it") from error
-
-
 def _save_recipe(folder: Path, recipe: Recipe) -> None:
     content = recipe.to_toml().encode("utf-8")
     if not _is_there(folder / RECIPE, content):
         replace(folder / RECIPE, content)
-
-
-def _write_about(folder: Path, about: dict[str, Any]) -> None:
-    replace(folder / ABOUT, to_json(about, indent=2).encode("utf-8"))
 
 
 def _is_there(path: Path, content: bytes) -> bool:
@@ -238,7 +175,7 @@ def _is_there(path: Path, content: bytes) -> bool:
 
 def _started(folder: Path) -> str | None:
     with suppress(RunError):
-        found = _json(folder / ABOUT).get("started")
+        found = read_json(folder / ABOUT).get("started")
         return found if isinstance(found, str) else None
     return None
 
@@ -282,6 +219,7 @@ def load(folder: str | Path, sets: Sets | None = None) -> Run:
         threads=recipe.resources.threads,
         input_dtype=data.dtype,
         input_range=(data.range[0], data.range[1]),
+        polarity=None if data.polarity is None else Polarity.from_dict(data.polarity.model_dump()),
         sets=sets,
         history=about.history,
         findings=about.findings,
@@ -289,67 +227,6 @@ def load(folder: str | Path, sets: Sets | None = None) -> Run:
         weights_epoch=about.weights_epoch,
         tested=about.test,
     )
-
-
-def require_same_data(folder: Path, about: About, sets: Sets) -> None:
-    """Raise RunError, with both fingerprints, unless these sets are the data of the run."""
-    data = about.data
-    if sets.fingerprint() != data.fingerprint:
-        raise RunError(
-            f"{folder}: was trained on {data.name} with fingerprint {data.fingerprint}, and the data given has "
-            f"{sets.fingerprint()}: give the data it was trained on"
-        )
-
-
-def read_about(folder: Path) -> About:
-    """Read run.json; one of an older format is brought to this one, and the old file kept beside it.
-
-    Raises:
-        RunError: there is none, it is damaged, or of a newer format.
-    """
-    path = folder / ABOUT
-    about = _json(path)
-    found = about.get("format")  # first, for another one may have other keys
-    if type(found) is int and found > FORMAT:
-        raise RunError(f"{path}: has format {found}, this version reads up to format {FORMAT}: use a newer treadle")
-    if type(found) is not int or found < 1:
-        raise RunError(f"{path}: damaged: format should be {FORMAT}, found {found!r}")
-    migrated = about if found == FORMAT else _migrated(about)
-    try:
-        checked = About.model_validate_json(json.dumps(migrated))
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise RunError(f"{path}: damaged: {faults}") from error
-    if found != FORMAT:
-        with _told(folder):
-            replace(path.with_name(f"run-format-{found}.json"), path.read_bytes())
-            _write_about(folder, migrated)
-    return checked
-
-
-def _migrated(about: dict[str, Any]) -> dict[str, Any]:
-    """Bring what run.json holds from format 1 to 2, which tells how a run stands and of which epoch its weights are."""
-    history = about.get("history")
-    tested = about.get("test")
-    return {
-        **about,
-        "format": 2,
-        "status": "interrupted" if tested is None else "finished",
-        "started": None,
-        "weights_epoch": len(history) if isinstance(history, list) and history else None,
-        "findings": about.get("findings", []),
-        "test": tested,
-    }
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise RunError(f"{path.parent}: not a run folder, for it has no {path.name}")
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{path}: damaged: {error}") from error
-    return found if isinstance(found, dict) else {}
 
 
 def _read_weights(folder: Path, checksum: str, network: Module, shape: tuple[int, ...]) -> tuple[Tree, np.dtype[Any]]:

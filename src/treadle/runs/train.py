@@ -12,18 +12,9 @@ from treadle.data import Sets
 from treadle.errors import RunError, TreadleError
 from treadle.recipe import Recipe
 from treadle.runs import checkpoints
+from treadle.runs.about import read_about, require_same_data
 from treadle.runs.files import locked
-from treadle.runs.folder import (
-    RECIPE,
-    begin,
-    load,
-    mark,
-    read_about,
-    record_test,
-    require_same_data,
-    save,
-    save_evaluation,
-)
+from treadle.runs.folder import RECIPE, begin, load, mark, record_test, save, save_evaluation
 from treadle.runs.log import log
 from treadle.train import Evaluation, Finding, Interrupted, Progress, Run, State, fit
 

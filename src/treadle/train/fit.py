@@ -14,6 +14,7 @@ from treadle import kernels
 from treadle.data import SCALES, Augmentation, Prefetch, Reading, Sets
 from treadle.data.dataset import extent
 from treadle.data.order import order_of
+from treadle.data.polarity import polarity_of
 from treadle.errors import TreadleError
 from treadle.losses import Loss
 from treadle.metrics import METRICS, require_fit
@@ -181,6 +182,7 @@ def fit(
         threads=threads,
         input_dtype=str(sets.train.inputs.dtype),
         input_range=extent(sets.train.inputs),
+        polarity=polarity_of(sets.train.inputs),
         sets=sets,
         times=reader.times,
         step=state.step,

@@ -9,6 +9,7 @@ import numpy as np
 
 from treadle import kernels
 from treadle.data import Dataset, Encoding, Sets, Times
+from treadle.data.polarity import Polarity
 from treadle.errors import ShapeError, TreadleError
 from treadle.losses import Loss
 from treadle.metrics import Metric
@@ -30,7 +31,8 @@ class Run:
     validation loss unless training was told to take the last; None where no epoch has ended, and they are those after
     the last step. `progress` is where training stands, to go on from.
     `encoding` is how the columns of a table became features.
-    `input_dtype` and `input_range` tell the units of the training inputs, before scaling.
+    `input_dtype` and `input_range` tell the units of the training inputs, before scaling, and `polarity` whether images
+    are light on dark; None where that is not known.
     `history` holds a dict for each epoch: epoch, train_loss (mean over the batches while they were trained on),
     validation_loss, validation_<metric>, learning_rate at its first step where there is a schedule, seconds of training
     without evaluation, and how many of them it waited for batches. `findings` are what a diagnosis found, `times` when
@@ -51,6 +53,7 @@ class Run:
     kernels: Any = field(default_factory=kernels.fastest)
     input_dtype: str = "float32"
     input_range: tuple[float, float] = (0.0, 1.0)
+    polarity: Polarity | None = None
     sets: Sets | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)

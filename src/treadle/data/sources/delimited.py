@@ -48,9 +48,34 @@ def read_delimited(
     Traceback (most recent call last):
     treadle.errors.DataError: missing.csv: no such file
     """
+    path = Path(path)
+    columns: list[Column] = []
+    numbers: list[int] = []
+    for names, rows, places in blocks(path, delimiter=delimiter, header=header, limit_bytes=limit_bytes):
+        if not columns:
+            for name in words:
+                if name not in names:
+                    raise DataError(f"{path}: no column is called {name!r}: {suggest(name, names)}")
+            columns = [Column(path, name, "words" if name in words else "") for name in names]
+        for column, fields in zip(columns, zip(*rows, strict=True), strict=False):
+            column.add(fields, places)
+        numbers += places
+    return Table(str(path), {column.name: column.array() for column in columns}, np.array(numbers, np.int64))
+
+
+def blocks(
+    path: Path, *, delimiter: str | None = None, header: bool = True, limit_bytes: float = 2**32
+) -> Iterator[tuple[list[str], list[list[str]], list[int]]]:
+    """Yield the names of the columns with the fields and lines of some rows at a time, and at first of no rows.
+
+    Args:
+        path, delimiter, header, limit_bytes: as in `read_delimited`.
+
+    Raises:
+        DataError: as `read_delimited`, except for what columns hold.
+    """
     import csv
 
-    path = Path(path)
     if delimiter is None:
         delimiter = DELIMITERS.get(Path(path.name.removesuffix(".gz")).suffix.lower(), ",")
     if len(delimiter) != 1 or delimiter in '"\r\n':
@@ -62,14 +87,11 @@ def read_delimited(
         if first is None:
             raise DataError(f"{path}: the file is empty")
         names = _names(path, first[1]) if header else [str(number) for number in range(len(first[1]))]
-        for name in words:
-            if name not in names:
-                raise DataError(f"{path}: no column is called {name!r}: {suggest(name, names)}")
-        columns = [_Column(path, name, name in words) for name in names]
+        yield names, [], []
         most = min(_BLOCK, max(1, _BLOCK_FIELDS // len(names)))
-        numbers: list[int] = []
         block: list[list[str]] = [] if header else [first[1]]
         places: list[int] = [] if header else [first[0]]
+        found = not header
         for place, row in rows:
             if len(row) != len(names):
                 raise DataError(
@@ -79,20 +101,12 @@ def read_delimited(
             block.append(row)
             places.append(place)
             if len(block) >= most:
-                _add(columns, block, places, numbers)
-        _add(columns, block, places, numbers)
-    if not numbers:
-        raise DataError(f"{path}: has the names of its columns and no rows")
-    return Table(str(path), {column.name: column.array() for column in columns}, np.array(numbers, np.int64))
-
-
-def _add(columns: "list[_Column]", block: list[list[str]], places: list[int], numbers: list[int]) -> None:
-    """Move a block of rows into the columns."""
-    for column, fields in zip(columns, zip(*block, strict=True), strict=False):
-        column.add(fields, places)
-    numbers += places
-    block.clear()
-    places.clear()
+                yield names, block, places
+                block, places, found = [], [], True
+        if block:
+            yield names, block, places
+        elif not found:
+            raise DataError(f"{path}: has the names of its columns and no rows")
 
 
 def _names(path: Path, row: list[str]) -> list[str]:
@@ -139,7 +153,7 @@ def _rows(path: Path, lines: "_Lines", reader: Any) -> Iterator[tuple[int, list[
 class _Lines:
     """Lines of text, each checked, none longer than a limit."""
 
-    def __init__(self, path: Path, stream: Any, limit_bytes: int) -> None:
+    def __init__(self, path: Path, stream: Any, limit_bytes: float) -> None:
         self.path, self.stream, self.left, self.number = path, stream, limit_bytes, 0
         self.row_left = _LONGEST_LINE
 
@@ -185,17 +199,24 @@ def _exact(digits: str, value: float) -> bool:
     return Decimal(digits) == Decimal(value)
 
 
-class _Column:
-    """The values of a column so far: numbers or words, whichever the first value was."""
+class Column:
+    """The values of a column so far.
 
-    def __init__(self, path: Path, name: str, words: bool) -> None:
-        self.path, self.name = path, name
-        self.kind = "words" if words else ""
-        self.forced = words
+    Args:
+        path: of the file, for messages.
+        name: of the column.
+        kind: "numbers" or "words"; whichever the first value is where neither is given.
+        known: how the kind is known, for messages.
+    """
+
+    def __init__(self, path: Path, name: str, kind: str = "", known: str = "before") -> None:
+        self.path, self.name, self.kind, self.known = path, name, kind, known
+        self.forced = kind == "words"
         self.blocks: list[NDArray[Any]] = []
         self.waiting = 0  # rows without a value before the first one that has one
 
     def add(self, fields: Sequence[str], places: Sequence[int]) -> None:
+        """Take the fields of further rows, which are on these lines."""
         stripped = [field.strip() for field in fields]
         if not self.kind:
             first = next((field for field in stripped if field not in ABSENT), None)
@@ -220,8 +241,8 @@ class _Column:
             value = np.nan if field in ABSENT else _number(field)
             if value is None:
                 raise DataError(
-                    f"{self.path}: line {places[number]}: {self.name!r} has numbers before, and here {field[:40]!r}: "
-                    "correct it, leave it empty, or name the column in categorical"
+                    f"{self.path}: line {places[number]}: {self.name!r} has numbers {self.known}, and here "
+                    f"{field[:40]!r}: correct it, leave it empty, or name the column in categorical"
                 )
             if abs(value) >= _EXACT and field.lstrip("+-").isdigit() and not _exact(field, value):
                 raise DataError(
