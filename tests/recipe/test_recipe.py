@@ -269,7 +269,7 @@ def test_new_kind_keeps_shared_settings_and_drops_the_others():
 
 
 def test_default_of_one_kind_is_no_setting_of_another():
-    adam = Recipe._parse(VALID.replace('"sgd"\nlr = 0.1', '"adam"'), "r.toml")
+    adam = Recipe.from_toml(VALID.replace('"sgd"\nlr = 0.1', '"adam"'), "r.toml")
     with pytest.raises(RecipeError, match=r"\[optimizer\] needs a value for lr"):
         adam.change({"optimizer.kind": "sgd"})
 
@@ -336,7 +336,7 @@ FRAGMENTS = st.sampled_from(
 )
 def test_any_text_is_a_recipe_or_refused(text):
     try:
-        assert isinstance(Recipe._parse(text, "r.toml"), Recipe)
+        assert isinstance(Recipe.from_toml(text, "r.toml"), Recipe)
     except RecipeError as error:
         lines = [int(line) for line in re.findall(r"^r\.toml, line (\d+): ", str(error), re.M)]
         assert all(1 <= line <= text.count("\n") + 1 for line in lines)
@@ -399,7 +399,7 @@ RECIPES = st.fixed_dictionaries(
 @given(RECIPES)
 def test_any_recipe_survives_toml(values):
     recipe = Recipe.model_validate(values)
-    again = Recipe._parse(recipe.to_toml(), "again.toml")
+    again = Recipe.from_toml(recipe.to_toml(), "again.toml")
     assert again == recipe
     assert again.to_dict() == recipe.to_dict()
 

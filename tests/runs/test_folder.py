@@ -69,7 +69,7 @@ def test_round_trip(saved, sets, recipe):
 
 
 def test_metrics_are_those_of_training_where_the_recipe_names_none(tmp_path, sets):
-    recipe = Recipe._parse('network.layers=["linear 3"]\nloss.kind="cross_entropy"\noptimizer={kind="adam"}', "r")
+    recipe = Recipe.from_toml('network.layers=["linear 3"]\nloss.kind="cross_entropy"\noptimizer={kind="adam"}', "r")
     train(recipe, sets, tmp_path)
     assert "accuracy" in load(tmp_path, sets).test()
 

@@ -86,6 +86,16 @@ def load(source: str | Path, *, classes: bool | None = None, **settings: Any) ->
     raise DataError(f"{source!r} is no known data and no path{hint} {known}")
 
 
+def asks_for_classes(source: str | Path) -> bool:
+    """Whether a source has to be told if its targets are classes, as a table has.
+
+    >>> asks_for_classes("mnist"), asks_for_classes("people.csv")
+    (False, True)
+    """
+    read = SOURCES.get(str(source))
+    return read is None or "classes" in inspect.signature(read).parameters
+
+
 def _loaded(
     read: Callable[..., Sets], name: str, arguments: tuple[Any, ...], classes: bool | None, given: dict[str, Any]
 ) -> Sets:

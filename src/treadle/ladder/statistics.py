@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 LEVEL = 0.05  # of all comparisons of a climb together
 POWER = 0.8  # with which the seeds that are advised would tell an effect of the size that was seen
@@ -136,7 +137,7 @@ class McNemar:
     p: float
 
 
-def mcnemar(before: Sequence[bool], after: Sequence[bool]) -> McNemar:
+def mcnemar(before: ArrayLike, after: ArrayLike) -> McNemar:
     """Compare which samples two classifiers have right; where both are as good, samples that differ fall either way.
 
     >>> mcnemar([True, False, False, False, False, False], [True, True, True, True, True, True])

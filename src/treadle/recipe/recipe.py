@@ -21,6 +21,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Table
 
 from treadle.data import Augmentation, Prefetch, Sets, load
+from treadle.data.load import asks_for_classes
 from treadle.errors import MemoryLimitError, RecipeError, ShapeError, suggest
 from treadle.losses import Loss
 from treadle.nn import MODELS, Module, Sequential, require_memory
@@ -50,6 +51,7 @@ class _Source:
 
     name: str = field(compare=False)  # recipes with the same choices are equal, wherever they came from
     text: str = field(default="", compare=False)
+    inside: tuple[str, ...] = field(default=(), compare=False)  # the tables of the text that the recipe stands in
 
 
 class Recipe(BaseModel):
@@ -75,7 +77,7 @@ class Recipe(BaseModel):
     def baseline(cls) -> Self:
         """Return the recipe of the course's baseline on MNIST."""
         text = (files("treadle.recipe") / "baseline.toml").read_text(encoding="utf-8")
-        return cls._parse(text, "baseline.toml")
+        return cls.from_toml(text, "baseline.toml")
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
@@ -89,14 +91,19 @@ class Recipe(BaseModel):
                 content = file.read(_LIMIT + 1)
             if len(content) > _LIMIT:
                 raise RecipeError(f"{path}: longer than {_LIMIT:,} bytes, so it is not a recipe")
-            return cls._parse(content.removeprefix(b"\xef\xbb\xbf").decode("utf-8"), str(path))
+            return cls.from_toml(content.removeprefix(b"\xef\xbb\xbf").decode("utf-8"), str(path))
         except OSError as error:
             raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise RecipeError(f"{path}: byte {error.start} is not UTF-8: save the file as UTF-8") from error
 
     @classmethod
-    def _parse(cls, text: str, name: str) -> Self:
+    def from_toml(cls, text: str, name: str = "recipe") -> Self:
+        """Make the recipe that stands in a TOML text, which is called `name` in messages.
+
+        Raises:
+            RecipeError: names the line, what was expected and found, and the likely fix.
+        """
         try:
             values = tomllib.loads(text)
         except RecursionError as error:
@@ -104,6 +111,15 @@ class Recipe(BaseModel):
         except ValueError as error:  # TOMLDecodeError, or a plain one for a number of thousands of digits
             raise RecipeError(f"{name}: not valid TOML: {error}") from error
         return cls._validate(values, _Source(name, text))
+
+    @classmethod
+    def inside(cls, values: Mapping[str, Any], name: str, text: str, *tables: str) -> Self:
+        """Return the recipe that stands in some tables of a TOML text, of which `values` are the content.
+
+        Raises:
+            RecipeError: names the file, the line, what was expected and found, and the likely fix.
+        """
+        return cls._validate(values, _Source(name, text, tables))
 
     @classmethod
     def _validate(cls, values: Mapping[str, Any], source: _Source) -> Self:
@@ -152,19 +168,28 @@ class Recipe(BaseModel):
     def to_toml(self) -> str:
         """Write the recipe as TOML, defaults included.
 
-        >>> Recipe._parse(Recipe.baseline().to_toml(), "again") == Recipe.baseline()
+        >>> Recipe.from_toml(Recipe.baseline().to_toml(), "again") == Recipe.baseline()
         True
         """
         return tomlkit.dumps(self.to_dict())
 
     def load_data(self) -> Sets:
         """Load the sets that the data stage names; targets of a table are classes where the loss compares classes."""
+        return load(**self._loading())
+
+    def data_key(self) -> str:
+        """Return a text that is the same for recipes that load the same sets."""
+        return repr(sorted(self._loading().items()))
+
+    def _loading(self) -> dict[str, Any]:
+        """What `load` takes."""
         stage = self.data
-        names = ("target", "categorical", "ignore", "missing", "delimiter", "header", "size", "channels", "stream")
-        settings = {name: getattr(stage, name) for name in names}
-        split = None if stage.split is None else parse_split(stage.split)
-        classes = True if self.build_loss().compares == "classes" else None
-        return load(stage.source, **settings, split=split, classes=classes)
+        names = ("source", "target", "categorical", "ignore", "missing", "delimiter", "header", "size", "channels")
+        return {
+            **{name: getattr(stage, name) for name in (*names, "stream")},
+            "split": None if stage.split is None else parse_split(stage.split),
+            "classes": True if asks_for_classes(stage.source) and self.build_loss().compares == "classes" else None,
+        }
 
     def fit_settings(self) -> dict[str, Any]:
         """Return what `fit`, the range test and the loss surface take of how batches are made, by its name there."""
@@ -213,7 +238,8 @@ class Recipe(BaseModel):
             network.output_shape(shape)
             require_memory(network.parameters(shape))
         except (ShapeError, MemoryLimitError) as error:
-            line = _line(self._source.text, ["network", "layers" if self.network.layers else "preset"])
+            key = "layers" if self.network.layers else "preset"
+            line = line_of(self._source.text, [*self._source.inside, "network", key])
             place = f"{self._source.name}, line {line}" if line else self._source.name
             raise RecipeError(f"{place}: [network]: {error}") from error
         return network
@@ -227,7 +253,7 @@ def _describe(detail: ErrorDetails, values: Mapping[str, Any], source: _Source) 
         path += [key for key in values[str(path[0])] if key in named][:1]
     if detail["type"] == "union_tag_invalid":
         path.append("kind")
-    line = _line(source.text, path)
+    line = line_of(source.text, [*source.inside, *path])
     place = f"{source.name}, line {line}" if line else source.name
     stage = f"[{path[0]}]"
     name = "".join(f", item {part + 1}" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
@@ -304,8 +330,8 @@ def _settings(stage: str, kind: str) -> list[str]:
     return ["kind", *own, *(key for key in CHOICES[stage] if key != "kind")]
 
 
-def _line(text: str, path: Sequence[int | str]) -> int | None:
-    """Line of a path in TOML text: mark its value in a style-preserving copy and look where the mark comes out."""
+def line_of(text: str, path: Sequence[int | str]) -> int | None:
+    """Return the line of a path in TOML text: its value is marked in a style-preserving copy, written out again."""
     mark = "@here@"
     while mark in text:
         mark += "@"

@@ -1,0 +1,186 @@
+"""The ladder: a baseline recipe and changes to it, one after the other, read from TOML or made in Python."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from treadle.errors import RecipeError, suggest
+from treadle.metrics import METRICS
+from treadle.recipe import CHOICES, Recipe
+from treadle.recipe.recipe import line_of
+
+Keep = Literal["if better", "always"]
+_LIMIT = 1 << 20  # bytes of a file; a longer one is not a ladder
+
+
+class Rung(BaseModel):
+    """One change.
+
+    Args:
+        name: what it is, for people.
+        change: values by stage.key, as `Recipe.change` takes them.
+        stage: that the change belongs to; the one that its keys begin with, unless told.
+        keep: whether later rungs build on it: if it was better, or always; as the ladder says, unless told.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: str = Field(min_length=1)
+    change: dict[str, Any] = Field(min_length=1)
+    stage: Literal[tuple(CHOICES)] | None = None  # type: ignore[valid-type]
+    keep: Keep | None = None
+
+    def values(self) -> dict[str, Any]:
+        """Return the change with nested tables as stage.key.
+
+        >>> Rung(name="a", change={"network": {"preset": "mlp"}, "loss.kind": "cross_entropy"}).values()
+        {'network.preset': 'mlp', 'loss.kind': 'cross_entropy'}
+        """
+        return _flat(self.change)
+
+
+class Ladder(BaseModel):
+    """A baseline, its rungs, and how they are judged.
+
+    Args:
+        baseline: the recipe that the climb begins with.
+        rung: the changes, in their order.
+        seeds: how often each recipe is trained, from seeds that all recipes share.
+        metric: of the validation set, by which changes are judged, declared before the climb.
+        keep: whether rungs build on a change: if it was better, or always.
+        minutes: that training may take in all; where they would not do, later rungs get fewer seeds, two at least.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    baseline: Recipe
+    rung: list[Rung] = Field(default_factory=list)
+    seeds: int = Field(default=5, ge=1, le=1000)
+    metric: str = "validation_accuracy"
+    keep: Keep = "if better"
+    minutes: float | None = Field(default=None, gt=0)
+
+    @classmethod
+    def course(cls) -> Self:
+        """Return the course's ladder on MNIST, from one layer to a convolutional network with Adam."""
+        text = (files("treadle.ladder") / "course.toml").read_text(encoding="utf-8")
+        return cls._parse(text, "course.toml")
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read a ladder from a TOML file.
+
+        Raises:
+            RecipeError: names the file, the line, what was expected and found, and the likely fix.
+        """
+        try:
+            with Path(path).open("rb") as file:
+                content = file.read(_LIMIT + 1)
+            if len(content) > _LIMIT:
+                raise RecipeError(f"{path}: longer than {_LIMIT:,} bytes, so it is not a ladder")
+            return cls._parse(content.removeprefix(b"\xef\xbb\xbf").decode("utf-8"), str(path))
+        except OSError as error:
+            raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise RecipeError(f"{path}: byte {error.start} is not UTF-8: save the file as UTF-8") from error
+
+    @classmethod
+    def _parse(cls, text: str, name: str) -> Self:
+        try:
+            values = tomllib.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise RecipeError(f"{name}: not valid TOML: {error}") from error
+        if not isinstance(values.get("baseline"), Mapping):
+            raise RecipeError(f"{name}: a ladder begins with [baseline], the stages of a recipe: [baseline.network] …")
+        baseline = Recipe.inside(values["baseline"], name, text, "baseline")
+        try:
+            ladder = cls.model_validate({**values, "baseline": baseline})
+        except ValidationError as error:
+            raise RecipeError("\n".join(_told(one, name, text) for one in error.errors(include_url=False))) from error
+        ladder.require_valid(name, text)
+        return ladder
+
+    def require_valid(self, name: str = "ladder", text: str = "") -> None:
+        """Raise RecipeError where the metric is unknown, two rungs share a name, or a change cannot be made.
+
+        Changes are tried on all those before them; in a climb they may meet a recipe without some of these.
+        """
+        self.higher_is_better(name, text)
+        names: set[str] = set()
+        recipe = self.baseline
+        for number, rung in enumerate(self.rung):
+            place = _place(name, text, ["rung", number])
+            if rung.name in names:
+                raise RecipeError(f"{place}: two rungs are called {rung.name!r}")
+            names.add(rung.name)
+            stages = sorted({key.partition(".")[0] for key in rung.values()})
+            if rung.stage is not None and rung.stage not in stages:
+                raise RecipeError(f"{place}: the stage is {rung.stage}, and the change is one of {', '.join(stages)}")
+            recipe = recipe.change(rung.values(), f"{place}: rung {rung.name!r}")
+
+    def higher_is_better(self, name: str = "ladder", text: str = "") -> bool:
+        """Return whether a larger value of the metric is better; RecipeError where there is no such metric."""
+        known = {f"validation_{metric}": one.higher_is_better for metric, one in METRICS.items()}
+        known["validation_loss"] = False
+        if self.metric not in known:
+            raise RecipeError(
+                f"{_place(name, text, ['metric'])}: no metric is called {self.metric!r}: {suggest(self.metric, known)}"
+            )
+        return known[self.metric]
+
+    def measured(self, recipe: Recipe) -> Recipe:
+        """Return a recipe whose training measures the metric of the ladder."""
+        metric = self.metric.removeprefix("validation_")
+        metrics = recipe.training.metrics
+        if metric == "loss" or metrics is None or metric in metrics:
+            return recipe
+        return recipe.change({"training.metrics": [*metrics, metric]})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the ladder as plain values, defaults included."""
+        return {**self.model_dump(exclude_none=True), "baseline": self.baseline.to_dict()}
+
+    def digest(self) -> str:
+        """Return what tells this ladder from others: SHA-256 in hex of all that it says but the time it may take.
+
+        >>> len(Ladder.course().digest())
+        64
+        """
+        from hashlib import sha256
+
+        said = {key: value for key, value in self.to_dict().items() if key != "minutes"}
+        return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{path}.{key}" if path else key
+        found |= _flat(value, name) if isinstance(value, Mapping) else {name: value}
+    return found
+
+
+def _place(name: str, text: str, path: list[int | str]) -> str:
+    line = line_of(text, path) if text else None
+    return f"{name}, line {line}" if line else name
+
+
+def _told(detail: Any, name: str, text: str) -> str:
+    """Say what is wrong with a ladder: where, what was expected and found."""
+    path = list(detail["loc"])
+    place = _place(name, text, path)
+    key = ".".join(str(part + 1) if isinstance(part, int) else part for part in path)
+    if detail["type"] == "extra_forbidden":
+        model = Rung if path[0] == "rung" else Ladder
+        return f"{place}: unknown key {path[-1]!r}: {suggest(path[-1], model.model_fields)}"
+    if detail["type"] == "missing":
+        return f"{place}: rung {path[1] + 1} needs a value for {path[-1]}"
+    expected = detail["msg"].removeprefix("Input should be ")
+    return f"{place}: {key} should be {expected}, found {str(detail['input'])[:200]!r}"
