@@ -164,13 +164,12 @@ class ParquetRows(Stored):
     def read(self, indices: Indices) -> NDArray[Any]:
         """Read rows by their numbers; the row groups they lie in are read whole, and the last ones kept."""
         out = np.empty((len(indices), *self.shape[1:]), self.dtype)
-        groups = np.searchsorted(self.edges, indices, side="right") - 1
-        places = np.argsort(groups, kind="stable")
-        needed, begins = np.unique(groups[places], return_index=True)
-        found = dict(zip(needed.tolist(), np.split(places, begins[1:]), strict=True)) if len(places) else {}
-        for group in sorted(found, key=lambda group: group not in self._cache):
-            mine = found[group]
-            out[mine] = self._group(group)[indices[mine] - self.edges[group]]
+        places = np.argsort(indices)
+        numbers = indices[places]
+        ends = np.searchsorted(numbers, self.edges)
+        for group in sorted(np.flatnonzero(np.diff(ends)).tolist(), key=lambda group: group not in self._cache):
+            mine = slice(ends[group], ends[group + 1])
+            out[places[mine]] = self._group(group).take(numbers[mine] - self.edges[group], axis=0)
         return out
 
     def _group(self, group: int) -> NDArray[Any]:
@@ -195,7 +194,7 @@ class ParquetRows(Stored):
                     break
                 found = {name: _values(self.path, name, batch[name], name in self.words) for name in self.columns}
                 numbers = np.arange(begin + done, begin + done + len(batch))
-                rows[done : done + len(batch)] = self.encoding.apply(Table(str(self.path), found, numbers, "row"))
+                self.encoding.write(Table(str(self.path), found, numbers, "row"), rows[done : done + len(batch)])
                 done += len(batch)
             else:
                 if done == len(rows):
