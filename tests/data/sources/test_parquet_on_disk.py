@@ -105,6 +105,35 @@ def test_a_row_group_larger_than_the_cache_is_decoded_once(tmp_path, monkeypatch
     assert sorted(decoded) == list(range(11))
 
 
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_a_process_decodes_each_row_group_once_though_it_keeps_fewer(tmp_path, monkeypatch, workers):
+    rows, group = 4000, 100
+    found = {"x": numbers(rows), "z": numbers(rows), "y": numbers(rows)}
+    monkeypatch.setattr("treadle.data.assemble.WINDOW", 4 * group * 16)
+    monkeypatch.setattr(parquet, "_CACHED_ALONE", 5 * group * 16)
+    sets = load(save(tmp_path / "a.parquet", found, group), stream=True)
+    order, expected = order_of(sets.train, 0).indices(0), sets.train.inputs[:]
+    decoded = counted(monkeypatch)
+    for worker in range(workers):
+        stored = pickle.loads(pickle.dumps(sets.train.inputs))
+        decoded.clear()
+        for begin in range(30 * worker, len(order), 30 * workers):
+            chosen = order[begin : begin + 30]
+            np.testing.assert_array_equal(stored[chosen], expected[chosen])
+        assert sorted(decoded) == list(range(rows // group))
+
+
+def test_what_is_sent_to_a_process_leaves_no_rows_behind(tmp_path):
+    stored = load(save(tmp_path / "a.parquet", columns()), stream=True).train.inputs
+    expected = stored[:]
+    assert stored.source._cache
+    sent = pickle.dumps(stored)
+    assert not stored.source._cache
+    assert pickle.loads(sent).siblings == ()
+    np.testing.assert_array_equal(stored[:], expected)
+    np.testing.assert_array_equal(pickle.loads(sent).survey.low, stored.survey.low)
+
+
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=6).filter(any), st.data())
 def test_any_rows_in_any_order_are_those_of_the_file(tmp_path_factory, counts, draw):
     path, rows = tmp_path_factory.mktemp("rows") / "a.parquet", sum(counts)
