@@ -1,10 +1,13 @@
 import struct
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from treadle.data import read_image
 from treadle.errors import DataError
@@ -71,14 +74,23 @@ def test_another_size_names_both_and_the_fix(tmp_path):
         read_image(path, (1, 28, 28))
 
 
+def test_a_file_larger_than_its_pixels_need_is_refused_before_reading(tmp_path):
+    path = save(tmp_path / "a.png", GREY)
+    with path.open("ab") as file:
+        file.truncate(2**24 + 8 * 12)
+    assert read_image(path, (1, 3, 4), max_pixels=12).shape == (1, 3, 4)
+    with pytest.raises(DataError, match=r"has 16,777,312 bytes, and 11 pixels need 16,777,304 at most"):
+        read_image(path, (1, 3, 4), max_pixels=11)
+
+
 @pytest.mark.parametrize(("width", "height"), [(9000, 9000), (60_000, 60_000)])
 def test_an_image_bomb_is_refused_before_decoding(tmp_path, width, height):
     with pytest.raises(DataError, match="more than 64000000 pixels"):
         read_image(huge_png(tmp_path / "a.png", width, height), (1, height, width))
 
 
-def test_between_our_limit_and_pillows_warning_is_an_error_too(tmp_path):
-    with pytest.raises(DataError, match="more than"):
+def test_between_our_limit_and_that_of_pillow_is_an_error_too(tmp_path):
+    with pytest.raises(DataError, match="more than 64000000 pixels"):
         read_image(huge_png(tmp_path / "a.png", 10_000, 10_000), (1, 10_000, 10_000))
 
 
@@ -104,6 +116,38 @@ def test_an_exif_rotation_is_refused(tmp_path, name):
     exif[0x0112] = 6
     with pytest.raises(DataError, match="EXIF orientation 6"):
         read_image(save(tmp_path / name, GREY, exif=exif), (1, 3, 4))
+
+
+def test_a_rotation_told_in_other_places_is_refused(tmp_path):
+    exif, xmp = Image.Exif(), b'<x:xmpmeta tiff:Orientation="6"/>'
+    exif[0x0112] = 6
+    profile, packet = PngInfo(), PngInfo()
+    profile.add_text("Raw profile type exif", f"\nexif\n{len(exif.tobytes())}\n{exif.tobytes().hex()}\n")
+    packet.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    save(tmp_path / "a.png", GREY, pnginfo=profile)
+    save(tmp_path / "b.png", GREY, pnginfo=packet)
+    content = save(tmp_path / "c.jpg", GREY).read_bytes()
+    body = b"http://ns.adobe.com/xap/1.0/\0" + xmp
+    (tmp_path / "c.jpg").write_bytes(content[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + content[2:])
+    for name in ("a.png", "b.png", "c.jpg"):
+        with pytest.raises(DataError, match="EXIF orientation 6"):
+            read_image(tmp_path / name, (1, 3, 4))
+
+
+def test_threads_read_images_and_leave_the_filters_of_warnings_alone(tmp_path):
+    path, huge = save(tmp_path / "a.png", GREY), huge_png(tmp_path / "b.png", 10_000, 9_000)
+
+    def read(number: int) -> bool:
+        if number % 2:
+            return np.array_equal(read_image(path, (1, 3, 4))[0], GREY)
+        with pytest.raises(DataError, match="more than"):
+            read_image(huge, (1, 9_000, 10_000))
+        return True
+
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(read, range(200)))
+    assert warnings.filters == before
 
 
 def test_several_frames_are_refused(tmp_path):

@@ -41,6 +41,21 @@ def test_words_become_one_feature_a_category_of_the_training_rows():
     assert Encoding.from_dict(json.loads(json.dumps(encoding.to_dict()))) == encoding
 
 
+@pytest.mark.parametrize("rows", [0, 1, 2047, 2048, 2049, 5000])
+def test_rows_of_any_number_are_written_over_what_was_there(rows):
+    draws = np.random.default_rng(rows)
+    number, place = draws.normal(size=rows).astype(np.float32), draws.integers(0, 3, rows)
+    words = np.array(["a", "b", "c"], object)[place]
+    table = Table("t", {"number": number, "word": words, "again": number}, np.arange(rows))
+    encoding = Encoding((Feature("number"), Feature("word", ("a", "b", "c")), Feature("again")))
+    expected = np.column_stack([number, np.eye(3)[place], number])
+    written = np.full((rows, 5), np.nan, np.float32)
+    encoding.write(table, written)
+    for found in (written, encoding.apply(table)):
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_what_cannot_be_encoded_is_told_with_its_line():
     with pytest.raises(DataError, match="line 3: 'age' has no value: fill it in, or state a policy with missing"):
         Encoding.fit(TABLE, ["age"], TRAIN)

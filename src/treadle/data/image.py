@@ -1,6 +1,8 @@
 """One image file as an input."""
 
-import warnings
+import os
+import struct
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ from treadle.errors import DataError
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP"}
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 _ORIENTATION = 0x0112  # the EXIF tag
+_ORIENTED = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}  # where Pillow looks for it
 _SCAN, _MOST_SCANS = b"\xff\xda", 100  # of a progressive JPEG: some bytes of a scan go over all pixels
 _PNG_BIT_DEPTH = 24  # its byte in the file: Pillow reduces 16-bit colour to 8 without a word
+_PIXEL, _REST = 8, 2**24  # bytes that a file may have for each pixel, and beside these
 
 
 def read_image(path: str | Path, shape: tuple[int, int, int], *, max_pixels: int = 64_000_000) -> NDArray[np.uint8]:
@@ -63,34 +67,57 @@ def decode_image(
     expected = SUFFIXES.get(path.suffix.lower())
     if expected is None:
         raise DataError(f"{path}: expected a name ending in {', '.join(SUFFIXES)}, found {path.suffix or 'no ending'}")
-    from PIL import Image, UnidentifiedImageError
+    try:
+        content = _content(path, max_pixels)
+        with _opened(path, content) as image:
+            _check_header(path, image, content, expected, max_pixels)
+            image.load()
+            _check_decoded(path, image)
+            image.info.pop("transparency", None)  # there is none, and Pillow would warn of it
+            grey = channels == 1 or (channels is None and image.mode in ("1", "L", "LA"))
+            mode = "L" if grey else "RGB"
+            plain = image if image.mode == mode else image.convert(mode)
+            if size is not None:
+                from PIL.Image import Resampling
 
-    with warnings.catch_warnings():
-        # Pillow only warns below twice its own limit: here that is an error as well.
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            with Image.open(path, formats=sorted(set(SUFFIXES.values()))) as image:
-                _check_header(path, image, expected, max_pixels)
-                image.load()
-                _check_decoded(path, image)
-                image.info.pop("transparency", None)  # there is none, and Pillow would warn of it
-                grey = channels == 1 or (channels is None and image.mode in ("1", "L", "LA"))
-                plain = image.convert("L" if grey else "RGB")
-                if size is not None:
-                    plain = plain.resize(size[::-1], Image.Resampling.BILINEAR)
-                pixels = np.asarray(plain, np.uint8)
-        except DataError:
-            raise
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise DataError(f"{path}: more than {max_pixels} pixels: {error}") from error
-        except UnidentifiedImageError as error:
-            raise DataError(f"{path}: not an image in one of the formats PNG, JPEG, BMP") from error
-        except Exception as error:  # decoders raise many types on damaged files, all of which mean the same here
-            raise DataError(f"{path}: damaged or truncated image: {error}") from error
-    return np.ascontiguousarray(pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1))
+                plain = plain.resize(size[::-1], Resampling.BILINEAR)
+            pixels = np.frombuffer(plain.tobytes(), np.uint8).reshape(plain.height, plain.width, -1)
+    except DataError:
+        raise
+    except Exception as error:  # decoders raise many types on damaged files, all of which mean the same here
+        raise DataError(f"{path}: damaged or truncated image: {error}") from error
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def _check_header(path: Path, image: Any, expected: str, max_pixels: int) -> None:
+def _content(path: Path, max_pixels: int) -> bytes:
+    """The bytes of a file, no more than so many pixels may need."""
+    most = _PIXEL * max_pixels + _REST
+    with path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise DataError(f"{path}: has {size:,} bytes, and {max_pixels} pixels need {most:,} at most")
+        return file.read(size)
+
+
+def _opened(path: Path, content: bytes) -> Any:
+    """The image with its header read. `Image.open` would also warn of sizes, which no thread can catch alone."""
+    from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin
+
+    readers: dict[bytes, Any] = {
+        b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
+        b"\xff\xd8\xff": JpegImagePlugin.jpeg_factory,
+        b"BM": BmpImagePlugin.BmpImageFile,
+    }
+    try:
+        for start, read in readers.items():
+            if content.startswith(start):
+                return read(BytesIO(content))
+    except (SyntaxError, IndexError, TypeError, struct.error) as error:  # of these Pillow makes UnidentifiedImageError
+        raise DataError(f"{path}: not an image in one of the formats PNG, JPEG, BMP: {error}") from error
+    raise DataError(f"{path}: not an image in one of the formats PNG, JPEG, BMP")
+
+
+def _check_header(path: Path, image: Any, content: bytes, expected: str, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
         raise DataError(f"{path}: {width}×{height} is more than {max_pixels} pixels")
@@ -98,18 +125,16 @@ def _check_header(path: Path, image: Any, expected: str, max_pixels: int) -> Non
         raise DataError(f"{path}: mislabelled: the name says {expected}, the content is {image.format}")
     if getattr(image, "n_frames", 1) > 1:
         raise DataError(f"{path}: expected one image, found {image.n_frames} frames")
-    if image.info.get("progressive") and path.read_bytes().count(_SCAN) > _MOST_SCANS:
+    if image.info.get("progressive") and content.count(_SCAN) > _MOST_SCANS:
         raise DataError(f"{path}: more than {_MOST_SCANS} scans, each of which takes time: save it again")
-    with path.open("rb") as file:
-        start = file.read(_PNG_BIT_DEPTH + 1)
-    if image.format == "PNG" and start[_PNG_BIT_DEPTH] == 16:
+    if image.format == "PNG" and content[_PNG_BIT_DEPTH] == 16:
         raise DataError(f"{path}: 16 bits a channel; save it with 8")
     if image.mode not in _MODES:
         raise DataError(f"{path}: colour mode {image.mode} is not supported; save it as grey or RGB with 8 bits")
 
 
 def _check_decoded(path: Path, image: Any) -> None:
-    orientation = image.getexif().get(_ORIENTATION, 1)
+    orientation = 1 if _ORIENTED.isdisjoint(image.info) else image.getexif().get(_ORIENTATION, 1)
     if orientation != 1:
         raise DataError(f"{path}: rotated by its EXIF orientation {orientation}; save it upright")
     transparent = image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info

@@ -110,6 +110,9 @@ class Subset(Stored):
         self.shape, self.dtype = (len(rows), *source.shape[1:]), source.dtype
         self.siblings: tuple[Subset, ...] = ()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"siblings": ()}  # of no use to a process that makes batches
+
     def read(self, indices: Indices) -> NDArray[Any]:
         """Read samples by their numbers in the subset."""
         return self.source.read(self.rows[indices])

@@ -7,10 +7,12 @@ import numpy as np
 import psutil
 import pyarrow as arrow
 import pytest
-from pyarrow.parquet import write_table
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow.parquet import ParquetWriter, write_table
 
 import treadle as td
-from treadle.data import Prefetch, load
+from treadle.data import Encoding, Feature, Prefetch, load
 from treadle.data.order import WINDOW, order_of
 from treadle.data.sources import parquet
 from treadle.data.stored import Subset
@@ -101,6 +103,50 @@ def test_a_row_group_larger_than_the_cache_is_decoded_once(tmp_path, monkeypatch
     for _ in td.data.batches(sets.train, order_of(sets.train, 0).indices(0), 10):
         assert len(sets.train.inputs.source._cache) == 1
     assert sorted(decoded) == list(range(11))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_a_process_decodes_each_row_group_once_though_it_keeps_fewer(tmp_path, monkeypatch, workers):
+    rows, group = 4000, 100
+    found = {"x": numbers(rows), "z": numbers(rows), "y": numbers(rows)}
+    monkeypatch.setattr("treadle.data.assemble.WINDOW", 4 * group * 16)
+    monkeypatch.setattr(parquet, "_CACHED_ALONE", 5 * group * 16)
+    sets = load(save(tmp_path / "a.parquet", found, group), stream=True)
+    order, expected = order_of(sets.train, 0).indices(0), sets.train.inputs[:]
+    decoded = counted(monkeypatch)
+    for worker in range(workers):
+        stored = pickle.loads(pickle.dumps(sets.train.inputs))
+        decoded.clear()
+        for begin in range(30 * worker, len(order), 30 * workers):
+            chosen = order[begin : begin + 30]
+            np.testing.assert_array_equal(stored[chosen], expected[chosen])
+        assert sorted(decoded) == list(range(rows // group))
+
+
+def test_what_is_sent_to_a_process_leaves_no_rows_behind(tmp_path):
+    stored = load(save(tmp_path / "a.parquet", columns()), stream=True).train.inputs
+    expected = stored[:]
+    assert stored.source._cache
+    sent = pickle.dumps(stored)
+    assert not stored.source._cache
+    assert pickle.loads(sent).siblings == ()
+    np.testing.assert_array_equal(stored[:], expected)
+    np.testing.assert_array_equal(pickle.loads(sent).survey.low, stored.survey.low)
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=6).filter(any), st.data())
+def test_any_rows_in_any_order_are_those_of_the_file(tmp_path_factory, counts, draw):
+    path, rows = tmp_path_factory.mktemp("rows") / "a.parquet", sum(counts)
+    words = ["no", "yes", "maybe"]
+    found = arrow.table({"x": numbers(rows), "word": [words[row % 3] for row in range(rows)]})
+    with ParquetWriter(path, found.schema) as file:
+        for end, count in zip(np.cumsum(counts), counts, strict=True):
+            file.write_table(found.slice(end - count, count))
+    table = parquet.read_parquet(path, stream=True)
+    stored = table.rows(Encoding((Feature("x"), Feature("word", tuple(words)))))
+    chosen = np.array(draw.draw(st.lists(st.integers(0, rows - 1), max_size=12)), np.int64)
+    expected = np.column_stack([numbers(rows), np.eye(3)[np.arange(rows) % 3]])
+    np.testing.assert_array_equal(stored[chosen], expected[chosen])
 
 
 def test_the_sets_of_a_split_are_surveyed_in_one_pass(tmp_path, monkeypatch):

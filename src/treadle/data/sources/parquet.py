@@ -20,9 +20,10 @@ from treadle.data.split import RandomSplit
 from treadle.data.stored import Indices, Stored, stays_on_disk
 from treadle.data.table import Encoding, Table
 from treadle.errors import DataError, MemoryLimitError, TreadleError, suggest
-from treadle.memory import require_available
+from treadle.memory import available, require_available
 
 CACHED = 2 * WINDOW  # bytes of row groups that are kept: batches made ahead reach into the next window
+_CACHED_ALONE = 5 * WINDOW // 4  # of a process, which makes its batches one after the other; windows differ a little
 _DECODED = 2**23  # values of features decoded at a time
 _SMALLER = "write the file with smaller row groups, such as row_group_size=50_000"
 
@@ -115,6 +116,7 @@ class ParquetTable(Table):
         """Return rows of features (N, F), which are read when they are needed where they stay on disk."""
         assert self.edges is not None
         stored = ParquetRows(Path(self.name), encoding, self.words, self.edges, self.metadata)
+        _give_back()
         needed = 2 * stored.nbytes  # a split copies
         if stays_on_disk(self.stream, needed):
             return stored
@@ -148,36 +150,38 @@ class ParquetRows(Stored):
         single = all(_single(kind) for kind in numbers)
         self.dtype = np.dtype(np.float32 if single else np.float64)
         self.shape = (int(edges[-1]), len(encoding.names))
-        self._open()
+        self._open(CACHED)
 
-    def _open(self) -> None:
+    def _open(self, most: int) -> None:
+        self._most = most
         self._lock = threading.Lock()
         self._cache: OrderedDict[int, NDArray[Any]] = OrderedDict()
 
     def __getstate__(self) -> dict[str, Any]:
+        with self._lock:
+            self._cache.clear()  # a process is to read from now on, and memory may be short
         return {name: value for name, value in self.__dict__.items() if name not in ("_lock", "_cache")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._open()
+        self._open(_CACHED_ALONE)
 
     def read(self, indices: Indices) -> NDArray[Any]:
         """Read rows by their numbers; the row groups they lie in are read whole, and the last ones kept."""
         out = np.empty((len(indices), *self.shape[1:]), self.dtype)
-        groups = np.searchsorted(self.edges, indices, side="right") - 1
-        places = np.argsort(groups, kind="stable")
-        needed, begins = np.unique(groups[places], return_index=True)
-        found = dict(zip(needed.tolist(), np.split(places, begins[1:]), strict=True)) if len(places) else {}
-        for group in sorted(found, key=lambda group: group not in self._cache):
-            mine = found[group]
-            out[mine] = self._group(group)[indices[mine] - self.edges[group]]
+        places = np.argsort(indices)
+        numbers = indices[places]
+        ends = np.searchsorted(numbers, self.edges)
+        for group in sorted(np.flatnonzero(np.diff(ends)).tolist(), key=lambda group: group not in self._cache):
+            mine = slice(ends[group], ends[group + 1])
+            out[places[mine]] = self._group(group).take(numbers[mine] - self.edges[group], axis=0)
         return out
 
     def _group(self, group: int) -> NDArray[Any]:
         with self._lock:
             if group not in self._cache:
                 size = int(self.edges[group + 1] - self.edges[group]) * self.shape[1] * self.dtype.itemsize
-                while self._cache and size + sum(rows.nbytes for rows in self._cache.values()) > CACHED:
+                while self._cache and size + sum(rows.nbytes for rows in self._cache.values()) > self._most:
                     self._cache.popitem(last=False)
                 self._cache[group] = self._decoded(group, size)
             self._cache.move_to_end(group)
@@ -185,6 +189,8 @@ class ParquetRows(Stored):
 
     def _decoded(self, group: int, size: int) -> NDArray[Any]:
         """The rows of a row group."""
+        if available() < 2 * size:
+            _give_back()
         require_available(f"{self.path}: rows and pages of row group {group}", 2 * size, _SMALLER)
         begin, end = (int(edge) for edge in self.edges[group : group + 2])
         rows, done = np.empty((end - begin, *self.shape[1:]), self.dtype), 0
@@ -195,7 +201,7 @@ class ParquetRows(Stored):
                     break
                 found = {name: _values(self.path, name, batch[name], name in self.words) for name in self.columns}
                 numbers = np.arange(begin + done, begin + done + len(batch))
-                rows[done : done + len(batch)] = self.encoding.apply(Table(str(self.path), found, numbers, "row"))
+                self.encoding.write(Table(str(self.path), found, numbers, "row"), rows[done : done + len(batch)])
                 done += len(batch)
             else:
                 if done == len(rows):
@@ -229,6 +235,13 @@ class _Columns(Mapping[str, NDArray[Any]]):
                 raise DataError(f"{self.path}: damaged: column {name!r} has {len(values)} of {self.count} values")
             self._last = name, values
         return self._last[1]
+
+
+def _give_back() -> None:
+    """Return to the system what Arrow no longer needs and keeps, 0.1 GB after some columns of millions of rows."""
+    import pyarrow as arrow
+
+    arrow.default_memory_pool().release_unused()
 
 
 @contextmanager
