@@ -372,7 +372,7 @@ def _right(folder: Path, sets: Sets) -> np.ndarray[Any, np.dtype[np.bool_]] | No
 
 
 def _earlier(record: Path) -> dict[str, Any]:
-    """The record of an earlier climb, whose numbers of seeds make the same table come again; nothing where there is none."""
+    """The record of an earlier climb, so that the same table comes again; nothing where there is none."""
     try:
         found = json.loads(record.read_text(encoding="utf-8"))
         return found if isinstance(found, dict) and found.get("format") == FORMAT else {}

@@ -74,18 +74,18 @@ def compare(
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         raise ValueError("a value is not finite")
     differences = second - first
-    from scipy import stats
+    from scipy import special  # of scipy.stats the import takes longer than a climb that was made before
 
     n, mean = len(differences), float(differences.mean())
     spread = float(differences.std(ddof=1)) if n > 1 else math.nan
     interval, p, test = (-math.inf, math.inf), 1.0, "none: one seed"
     if n > 1 and spread > 1e-12 * abs(mean):
-        half = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * spread / math.sqrt(n)
+        half = float(special.stdtrit(n - 1, 1 - LEVEL / 2)) * spread / math.sqrt(n)
         interval, test = (mean - half, mean + half), "paired t-test"
-        p = float(2 * stats.t.sf(abs(mean) / spread * math.sqrt(n), n - 1))
+        p = float(2 * special.stdtr(n - 1, -abs(mean) / spread * math.sqrt(n)))
     elif n > 1:
         interval, test = (mean, mean), "sign test"
-        p = 1.0 if mean == 0 else float(stats.binomtest(n, n).pvalue)
+        p = 1.0 if mean == 0 else _binomial(0, n)
     adjusted = min(1.0, p * comparisons)
     verdict: Verdict = "cannot tell"
     if adjusted <= LEVEL:
@@ -106,20 +106,15 @@ def seeds_needed(effect: float, comparisons: int = 1) -> int:
 
     Source: Cohen, Statistical power analysis for the behavioral sciences, 1988.
     """
-    from scipy import stats
+    from scipy import special
 
     def power(n: int) -> float:
-        limit = stats.t.ppf(1 - LEVEL / comparisons / 2, n - 1)
-        return float(stats.nct.sf(limit, n - 1, min(effect, 10.0) * math.sqrt(n)))  # larger ones are told by 3 seeds
+        limit = special.stdtrit(n - 1, 1 - LEVEL / comparisons / 2)
+        return 1 - float(
+            special.nctdtr(n - 1, min(effect, 10.0) * math.sqrt(n), limit)
+        )  # larger ones are told by 3 seeds
 
-    low, high = 2, MOST_SEEDS
-    while low < high:
-        middle = (low + high) // 2
-        if power(middle) >= POWER:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+    return next((n for n in range(2, MOST_SEEDS) if power(n) >= POWER), MOST_SEEDS)
 
 
 @dataclass(frozen=True)
@@ -146,11 +141,15 @@ def mcnemar(before: ArrayLike, after: ArrayLike) -> McNemar:
     Source: McNemar, Note on the sampling error of the difference between correlated proportions, Psychometrika 12,
     1947.
     """
-    from scipy import stats
-
     first, second = np.asarray(before, bool), np.asarray(after, bool)
     if first.shape != second.shape:
         raise ValueError(f"both classifiers need the same samples, found {first.size} and {second.size}")
     lost, won = int((first & ~second).sum()), int((~first & second).sum())
-    p = float(stats.binomtest(won, lost + won).pvalue) if lost + won else 1.0
-    return McNemar(lost, won, p)
+    return McNemar(lost, won, _binomial(min(lost, won), lost + won))
+
+
+def _binomial(k: int, n: int) -> float:
+    """Two-sided p-value of at most k successes of n, each as likely as not."""
+    from scipy import special
+
+    return min(1.0, 2 * float(special.bdtr(k, n, 0.5)))
