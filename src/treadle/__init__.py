@@ -1,5 +1,7 @@
 """Treadle: build neural networks stage by stage, with evidence for every change."""
 
+from typing import Any
+
 from treadle import data, losses, metrics, nn, ops, optim
 from treadle.autodiff.check import check_gradients
 from treadle.autodiff.functional import value_and_grad
@@ -21,16 +23,22 @@ from treadle.train import (
 )
 from treadle.version import __version__
 
+_LATER = {"Ladder": "ladder", "Rung": "ladder", "climb": "ladder", "Recipe": "recipe"}  # they import what few need
+
 __all__ = [
     "Interrupted",
+    "Ladder",
     "LrRange",
+    "Recipe",
     "Run",
+    "Rung",
     "Surface",
     "Tensor",
     "Timeline",
     "Trace",
     "__version__",
     "check_gradients",
+    "climb",
     "data",
     "draw",
     "estimate",
@@ -49,3 +57,11 @@ __all__ = [
     "trace",
     "value_and_grad",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'treadle' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"treadle.{_LATER[name]}"), name)

@@ -13,6 +13,7 @@ from cyclopts import App, CycloptsError
 
 from treadle.cli.check import check
 from treadle.cli.choices import choices
+from treadle.cli.climb import climb
 from treadle.cli.evaluate import evaluate
 from treadle.cli.fetch import fetch
 from treadle.cli.lr import lr
@@ -33,18 +34,19 @@ app = App(
     result_action="return_value",  # not the end of the process, which is for main
     suppress_keyboard_interrupt=False,
 )
-app.command(run, sort_key=1)
-app.command(resume, sort_key=2)
-app.command(evaluate, sort_key=3)
-app.command(show, sort_key=4)
-app.command(summary, sort_key=5)
-app.command(check, sort_key=6)
-app.command(lr, sort_key=7)
-app.command(timeline, sort_key=8)
-app.command(surface, sort_key=9)
-app.command(predict, sort_key=10)
-app.command(choices, sort_key=11)
-app.command(fetch, sort_key=12)
+app.command(climb, sort_key=1)
+app.command(run, sort_key=2)
+app.command(resume, sort_key=3)
+app.command(evaluate, sort_key=4)
+app.command(show, sort_key=5)
+app.command(summary, sort_key=6)
+app.command(check, sort_key=7)
+app.command(lr, sort_key=8)
+app.command(timeline, sort_key=9)
+app.command(surface, sort_key=10)
+app.command(predict, sort_key=11)
+app.command(choices, sort_key=12)
+app.command(fetch, sort_key=13)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -23,6 +23,7 @@ from treadle.recipe import Recipe
 from treadle.runs import load, to_json
 from treadle.runs.about import ABOUT, read_about
 from treadle.runs.files import replace
+from treadle.runs.log import last
 
 BASELINE = "baseline"
 FORMAT = 1
@@ -40,7 +41,7 @@ class Step:
         recipe: the whole recipe, with the first of the seeds; None where the change could not be made.
         seeds: that were trained.
         values: of the metric, for each seed.
-        seconds: of training, mean over seeds.
+        seconds: of training, median over seeds.
         comparison: with the recipe before it; None for the baseline, and where nothing could be compared.
         kept: whether later rungs build on it.
         failed: why there is nothing to compare, else None.
@@ -105,14 +106,18 @@ class Climb:
         views: rows of other views: each kept change left out of the top ("ablate"), or made to the baseline alone.
         final: once the climb is at its end, and a change was kept.
         trained: how many runs were trained now, and `taken` how many were there already.
+        record: file of all this as JSON.
+        top_recipe: file of the recipe at the top, once the climb is at its end and a change was kept.
     """
 
     ladder: Ladder
+    record: Path
     steps: list[Step] = field(default_factory=list)
     views: dict[str, list[Step]] = field(default_factory=dict)
     final: Final | None = None
     trained: int = 0
     taken: int = 0
+    top_recipe: Path | None = None
 
     @property
     def top(self) -> Step:
@@ -184,9 +189,9 @@ class _Climber:
     ) -> None:
         self.ladder, self.folder, self.workers = ladder, folder, workers
         self.on_step, self.on_progress = on_step, on_progress
-        self.found = Climb(ladder)
         self.seeds = [ladder.baseline.training.seed + number for number in range(ladder.seeds)]
         self.record = folder / f"{ladder.digest()[:12]}.json"
+        self.found = Climb(ladder, self.record)
         self.earlier = _earlier(self.record)
         steps = self.earlier.get("steps", ())
         self.planned = {step["name"]: len(step["seeds"]) for step in steps if step["seeds"]}
@@ -209,6 +214,9 @@ class _Climber:
             self._told()
         if found.top is not base:
             found.final = self._final(base, found.top)
+            assert found.top.recipe is not None
+            found.top_recipe = self.record.with_name(f"{self.record.stem}-top.toml")
+            replace(found.top_recipe, found.top.recipe.to_toml().encode("utf-8"))
         for view in views:
             if view != "climb":
                 found.views[view] = list(self._view(view))
@@ -282,19 +290,24 @@ class _Climber:
             rest = rest[: max(rounds * self.workers.count, LEAST - len(first), 0)]
         if not self._carry_out(step, {seed: (folders[seed], recipes[seed]) for seed in rest}, left):
             return step
+        seconds: list[float] = []
         for seed in (*first, *rest):
             about = read_about(folders[seed])
             assert about.weights_epoch is not None
             step.seeds.append(seed)
             step.values.append(float(about.history[about.weights_epoch - 1][self.ladder.metric]))
-            step.seconds += sum(epoch["seconds"] for epoch in about.history)
-        step.seconds /= len(step.seeds)
+            seconds.append(sum(epoch["seconds"] for epoch in about.history))
+        step.seconds = float(np.median(seconds))  # the first run of a process loads the kernels
         return step
 
     def _carry_out(self, step: Step, runs: dict[int, tuple[Path, Recipe]], left: int) -> bool:
         """Train what is not there yet; whether all went well."""
-        jobs = [Job(folder, recipe.to_toml()) for folder, recipe in runs.values() if not _finished(folder)]
+        stands = {folder: _status(folder) for folder, _ in runs.values()}
         seeds = {folder: seed for seed, (folder, _) in runs.items()}
+        for folder, status in stands.items():
+            if status == "failed":
+                step.failed = f"seed {seeds[folder]}: {last(folder, 'failed')['error']}"
+        jobs = [Job(folder, recipe.to_toml()) for folder, recipe in runs.values() if stands[folder] in (None, "begun")]
         self.found.taken += len(runs) - len(jobs)
         begun = time.monotonic()
         for done, (job, failed) in enumerate(self.workers.carry_out(iter(jobs)), 1):
@@ -357,8 +370,12 @@ def code() -> str:
     return found.hexdigest()
 
 
-def _finished(folder: Path) -> bool:
-    return (folder / ABOUT).exists() and read_about(folder).status == "finished"
+def _status(folder: Path) -> Literal["begun", "failed", "finished"] | None:
+    """How a run stands; None where there is none."""
+    if not (folder / ABOUT).exists():
+        return None
+    status = read_about(folder).status
+    return status if status in ("failed", "finished") else "begun"
 
 
 def _right(folder: Path, sets: Sets) -> np.ndarray[Any, np.dtype[np.bool_]] | None:

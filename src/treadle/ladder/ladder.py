@@ -107,6 +107,18 @@ class Ladder(BaseModel):
         ladder.require_valid(name, text)
         return ladder
 
+    def changed(self, values: Mapping[str, Any]) -> Self:
+        """Return the ladder with other settings, such as seeds.
+
+        Raises:
+            RecipeError: a value is not possible.
+        """
+        try:
+            return type(self).model_validate({**dict(self), **values})
+        except ValidationError as error:
+            told = (_told(one, "ladder", "") for one in error.errors(include_url=False))
+            raise RecipeError("\n".join(told)) from error
+
     def require_valid(self, name: str = "ladder", text: str = "") -> None:
         """Raise RecipeError where the metric is unknown, two rungs share a name, or a change cannot be made.
 

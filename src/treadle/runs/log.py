@@ -28,6 +28,20 @@ def log(folder: Path, event: str, **values: Any) -> None:
         raise RunError(f"{folder / LOG}: cannot be written: {error.strerror or error}") from error
 
 
+def last(folder: Path, event: str) -> dict[str, Any]:
+    """Return the last line of a log with some event.
+
+    Raises:
+        RunError: it cannot be read, or there is none.
+    """
+    try:
+        lines = (folder / LOG).read_text(encoding="utf-8").splitlines()
+        found = [line for line in map(json.loads, lines) if line["event"] == event]
+        return dict(found[-1])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise RunError(f"{folder / LOG}: damaged: no line of {event} can be read") from error
+
+
 def to_json(value: Any, indent: int | None = None) -> str:
     """Write JSON that every reader takes: JSON has no infinity and no NaN, so these become null.
 
