@@ -13,14 +13,14 @@ from typing import Any
 from treadle.errors import RecipeError, RunError
 from treadle.metrics import METRICS
 from treadle.recipe import Recipe
-from treadle.runs.files import LOCK, is_locked
+from treadle.runs.files import is_locked
 from treadle.runs.folder import ABOUT, RECIPE, parse_about
 from treadle.runs.tags import TAGS, read_tags
 
 STATUSES = ("running", "interrupted", "failed", "finished", "killed", "damaged")
 _STAMPED = (ABOUT, RECIPE, TAGS)
 _ABSENT = "-"
-_STAMP_OF_NAME = re.compile(r"\d{4}-\d\d-\d\d-\d{6}", re.ASCII)
+STAMP_OF_NAME = re.compile(r"\d{4}-\d\d-\d\d-\d{6}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Entry:
 
     Args:
         name: of its folder.
-        status: one of running, interrupted, failed, finished, killed (it was running and no process trains it), damaged.
+        status: running, interrupted, failed, finished, damaged, or killed: it was running and no process trains it.
         fault: what is wrong with its files; what they should tell is then missing here.
         started: when, in ISO 8601.
         data, fingerprint: name and fingerprint of the data.
@@ -78,7 +78,7 @@ class Entry:
         with suppress(ValueError, OverflowError, OSError):
             if self.started:
                 return datetime.fromisoformat(self.started).timestamp(), natural
-            if found := _STAMP_OF_NAME.match(self.name):  # a run of format 1, or one whose run.json is damaged
+            if found := STAMP_OF_NAME.match(self.name):  # a run of format 1, or one whose run.json is damaged
                 return datetime.strptime(found[0], "%Y-%m-%d-%H%M%S").astimezone().timestamp(), natural
         return 0.0, natural
 
@@ -150,7 +150,9 @@ def _of_about(folder: Path) -> dict[str, Any]:
         "fingerprint": about.data.fingerprint,
         "epochs_done": len(history),
         "weights_epoch": about.weights_epoch,
-        "validation": {_validation(key): value for record in epochs for key, value in record.items() if _validation(key)},
+        "validation": {
+            _validation(key): value for record in epochs for key, value in record.items() if _validation(key)
+        },
         "test": about.test,
         "seconds": float(sum(value or 0.0 for value in seconds)),
         "versions": {str(k): str(v) for k, v in made_with.items()} if isinstance(made_with, dict) else {},

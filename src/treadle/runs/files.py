@@ -75,6 +75,8 @@ def alone(root: Path) -> Iterator[None]:
 def _held(path: Path, seconds: float, told: str) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
+    if not path.parent.is_dir():  # which FileLock would make
+        raise RunError(f"{path.parent}: there is no such folder")
     lock = FileLock(path)
     try:
         lock.acquire(timeout=seconds, poll_interval=0.01)
@@ -89,7 +91,7 @@ def _held(path: Path, seconds: float, told: str) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process writes to a run at this moment; where nobody can tell, as without a right to read, none does."""
+    """Whether a process writes to a run at this moment; where that cannot be told, for want of a right, none does."""
     try:
         import fcntl
     except ImportError:  # Windows

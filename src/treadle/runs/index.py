@@ -1,7 +1,7 @@
 """The index of the runs in a folder: what a list needs of each, in an SQLite file beside them.
 
-index.sqlite holds nothing that the run folders do not: it saves reading those that did not change, and may be removed at
-any time. A list is made of the folders that are there; whatever is wrong with the index makes it slower, never wrong.
+index.sqlite holds nothing that the run folders do not: it saves reading those that did not change, and may be removed
+at any time. A list is made of the folders that are there: whatever is wrong with the index makes it slower, not wrong.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from treadle.errors import RunError
-from treadle.runs.entry import Entry, look, stamp
+from treadle.runs.entry import STAMP_OF_NAME, Entry, look, stamp
 from treadle.runs.files import alone
 from treadle.runs.folder import ABOUT
 from treadle.runs.log import to_json
@@ -32,7 +32,7 @@ Known = dict[str, tuple[str, Entry]]  # name → stamp and entry, as the files t
 Tell = Callable[[str], None]
 
 
-def entries(root: Path, tell: Tell = lambda warning: None) -> list[Entry]:
+def entries(root: Path, tell: Tell = lambda _: None) -> list[Entry]:
     """Return the runs in a folder, the newest first, and bring its index up to date.
 
     Args:
@@ -61,7 +61,7 @@ def entries(root: Path, tell: Tell = lambda warning: None) -> list[Entry]:
     return sorted(found, key=lambda entry: entry.age, reverse=True)
 
 
-def rebuild(root: Path, tell: Tell = lambda warning: None) -> list[Entry]:
+def rebuild(root: Path, tell: Tell = lambda _: None) -> list[Entry]:
     """Make the index anew from the run folders, whatever it held, and return the runs.
 
     Raises:
@@ -77,7 +77,7 @@ def rebuild(root: Path, tell: Tell = lambda warning: None) -> list[Entry]:
     return sorted((one[2] for one in seen.values()), key=lambda entry: entry.age, reverse=True)
 
 
-def resolve(root: Path, text: str, tell: Tell = lambda warning: None) -> Path:
+def resolve(root: Path, text: str, tell: Tell = lambda _: None) -> Path:
     """Return the folder of a run that is named by "last", its name, a path, or the beginning of its name.
 
     Raises:
@@ -109,8 +109,9 @@ def _near(text: str, names: list[str]) -> str:
 
     if not names:
         return ": it has no runs"
-    near = difflib.get_close_matches(text, names, n=1, cutoff=0.5) or [name for name in names if text in name][-1:]
-    return f": did you mean {near[0]!r}? `treadle runs` lists all" if near else ": `treadle runs` lists all"
+    known = {STAMP_OF_NAME.sub("", name).strip("-"): name for name in names} | {name: name for name in names}
+    near = difflib.get_close_matches(text, known, n=1)
+    return (f": did you mean {known[near[0]]!r}? " if near else ": ") + "`treadle runs` lists all"
 
 
 def _some(names: list[str]) -> str:
@@ -200,7 +201,10 @@ def _change(path: Path, changed: Known, gone: Iterable[str], check: bool) -> Non
         rows = []
         for name, (when, entry) in changed.items():
             text = to_json(asdict(entry))
-            rows.append((name, when, text, _checksum(name, when, text)))
+            with suppress(
+                UnicodeEncodeError
+            ):  # a name that is not UTF-8 cannot be stored, and its run is read each time
+                rows.append((name, when, text, _checksum(name, when, text)))
         database.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", rows)
         database.execute("COMMIT")
 
@@ -232,7 +236,7 @@ def _is_damage(error: Exception, path: Path) -> bool:
 
 
 def _set_aside(path: Path) -> Path:
-    """Rename a damaged index, in place of one that was set aside before; what SQLite has beside it would spoil a new one."""
+    """Rename a damaged index, in place of one set aside before; what SQLite has beside it would spoil a new one."""
     aside = path.with_name(path.name + ".damaged")
     path.replace(aside)
     for ending in _BESIDE:

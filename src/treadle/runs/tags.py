@@ -1,4 +1,4 @@
-"""Tags and note of a run, in tags.json of its folder: a file apart, so that they can change while the run is trained."""
+"""Tags and note of a run, in tags.json of its folder: a file apart, so that they can change while it is trained."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ def change_tags(folder: Path, add: Sequence[str] = (), remove: Sequence[str] = (
         tags = read_tags(folder)
         for tag in remove:
             if tag not in tags.tags:
-                raise RunError(f"{folder}: has no tag {tag!r}: {suggest(tag, tags.tags) if tags.tags else 'it has none'}")
+                raise RunError(
+                    f"{folder}: has no tag {tag!r}: {suggest(tag, tags.tags) if tags.tags else 'it has none'}"
+                )
         kept = [tag for tag in tags.tags if tag not in remove]
         kept += [tag for tag in dict.fromkeys(add) if tag not in kept]
         changed = Tags(tags=kept, note=tags.note if note is None else note)
