@@ -50,7 +50,7 @@ def _columns(entries: list[Entry], figure: str | None) -> dict[str, list[str]]:
         "status": ["status", *(entry.status for entry in entries)],
         "epochs": ["epochs", *(_epochs(entry) for entry in entries)],
         "validation": [f"val {head}".strip()],
-        "test": [f"test {'' if figure else head}".strip() + ", 95 % interval"],
+        "test": [f"test {'' if figure else head}".strip() + " (95 %)"],
         "network": ["network", *(_cut(entry.network or "") for entry in entries)],
         "optimizer": ["optimizer", *(_optimizer(entry) for entry in entries)],
         "data": ["data", *(_cut(entry.data or "") for entry in entries)],
@@ -86,14 +86,14 @@ def _of_test(entry: Entry, name: str) -> dict[str, Any]:
     return {"value": test.get(name), "interval": test.get(f"{name}_interval")}
 
 
-def _score(score: dict[str, Any] | None) -> str:
+def _score(score: dict[str, Any] | None, form: str = "{} ({}–{})") -> str:
     if score is None or score["value"] is None:
         return NONE
     low, high = score["interval"] or (None, None)
     if score["interval"] is None:
         return f"{score['value']:.4f}"
     bounds = ["unknown" if bound is None else f"{bound:.4f}" for bound in (low, high)]
-    return f"{score['value']:.4f} ({bounds[0]}–{bounds[1]})"
+    return form.format(f"{score['value']:.4f}", *bounds)
 
 
 def _cut(text: str) -> str:
@@ -153,11 +153,7 @@ def _test(entry: Entry) -> list[str]:
     of = "" if epoch in (None, entry.weights_epoch) else f", with the weights of epoch {epoch}"
     lines = [f"test set, {entry.test.get('samples', 0):,} samples, looked at once{of}:"]
     names = [name for name in entry.test if name in ("loss", entry.metric) or f"{name}_interval" in entry.test]
-    return lines + [f"  {name} {_interval(_score(_of_test(entry, name)))}" for name in names]
-
-
-def _interval(score: str) -> str:
-    return score.replace(" (", ", 95 % interval ").replace("–", " to ").removesuffix(")")
+    return lines + [f"  {name} {_score(_of_test(entry, name), '{}, 95 % interval {} to {}')}" for name in names]
 
 
 def _next(found: Details) -> list[str]:

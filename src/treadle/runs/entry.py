@@ -135,6 +135,8 @@ def read_entry(folder: Path) -> Entry:
 
 
 def _of_about(folder: Path) -> dict[str, Any]:
+    if not (folder / ABOUT).is_file():
+        raise RunError(f"{ABOUT} is missing: the run was ended before training began, or this copy is not complete")
     about, values, _ = parse_about(folder)
     history = about.history
     epochs = [record for record in history if record.get("epoch") == about.weights_epoch] or history[-1:]
