@@ -122,7 +122,7 @@ def look(folder: Path, known: tuple[str, Entry] | None = None) -> tuple[str, Ent
 
 def read_entry(folder: Path) -> Entry:
     """Read an entry from the files of a run, with the status that they tell."""
-    values: dict[str, Any] = {"name": folder.resolve().name}
+    values: dict[str, Any] = {"name": folder.name or folder.resolve().name}
     faults = []
     for read in (_of_about, _of_recipe, _of_tags):
         try:
@@ -142,8 +142,10 @@ def _of_about(folder: Path) -> dict[str, Any]:
     epochs = [record for record in history if record.get("epoch") == about.weights_epoch] or history[-1:]
     seconds = [record.get("seconds", 0.0) for record in history]
     numbers = [*seconds, *(value for key, value in (epochs[0] if epochs else {}).items() if _validation(key))]
+    for value in (about.test or {}).values():  # intervals are pairs
+        numbers += value if isinstance(value, list) and len(value) == 2 else [value]
     if not all(value is None or isinstance(value, (int, float)) for value in numbers):
-        raise RunError(f"{folder / ABOUT}: damaged: history should hold numbers")
+        raise RunError(f"{folder / ABOUT}: damaged: history and test should hold numbers")
     made_with = values.get("made_with")
     return {
         "status": about.status,

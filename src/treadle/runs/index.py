@@ -12,7 +12,7 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from treadle.errors import RunError
@@ -22,7 +22,8 @@ from treadle.runs.folder import ABOUT
 from treadle.runs.log import to_json
 
 INDEX = "index.sqlite"
-_SCHEMA = 1  # of the table and of what an entry holds; an index of another one is made anew
+# of the table, and of what an entry holds; an index of another one is made anew
+_SCHEMA = zlib.crc32(" ".join(["1", *(field.name for field in fields(Entry))]).encode()) >> 1
 _BESIDE = ("-journal", "-wal", "-shm")  # files of SQLite's beside that of the index
 _WAL_FIXED = (3, 51, 3)  # 3.7.0 to 3.51.2 may corrupt a file in WAL mode that several processes write to
 _TRANSIENT = {"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_PERM"}
@@ -142,7 +143,7 @@ def _read(path: Path) -> tuple[Known, bool]:
     try:
         with _open(path) as database:
             return _rows(database), False
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         return {}, _is_damage(error, path)
 
 
@@ -168,7 +169,7 @@ def _write(root: Path, changed: Known, gone: Iterable[str], damage: bool, tell: 
         with alone(root):  # so that nobody writes to a file while it is set aside
             try:
                 _change(path, changed, gone, damage)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter of a message with bytes of the file
                 if not _is_damage(error, path):
                     raise
                 aside = _set_aside(path)
@@ -201,9 +202,7 @@ def _change(path: Path, changed: Known, gone: Iterable[str], check: bool) -> Non
         rows = []
         for name, (when, entry) in changed.items():
             text = to_json(asdict(entry))
-            with suppress(
-                UnicodeEncodeError
-            ):  # a name that is not UTF-8 cannot be stored, and its run is read each time
+            with suppress(UnicodeEncodeError):  # a run whose name is not UTF-8 is read each time
                 rows.append((name, when, text, _checksum(name, when, text)))
         database.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", rows)
         database.execute("COMMIT")
