@@ -92,7 +92,7 @@ def resolve(root: Path, text: str, tell: Tell = lambda _: None) -> Path:
     inside = Path(text).name == text and text not in ("", ".", "..")
     if inside and stamp(root / text):
         return root / text
-    if stamp(Path(text)):
+    if text and stamp(Path(text)):
         return Path(text).resolve() if Path(text).name in ("", "..") else Path(text)
     if not inside:
         raise RunError(f"{text}: not a run folder, for it has no {ABOUT}")
