@@ -1,6 +1,6 @@
 """Processes that make, save, tag, delete, restore and list runs in one folder while some are killed: nothing gets lost.
 
-    python soak/index.py [--seconds 240] [--kills 300] [--damages 40] [--processes 8] [--seed 0] [--quick]
+    python soak/index.py [--seconds 240] [--kills 300] [--damages 20] [--processes 8] [--seed 0] [--quick]
 
 Each process notes what was acknowledged to it: saves, tags, deletions. In the end no process is left, and then the list
 must equal the folders, the index must pass SQLite's check of integrity and give what a new one gives, every run whose
@@ -269,7 +269,7 @@ def check(root: Path, count: int) -> None:
 
 def list_often(root: Path, expected: list[str], told: Path) -> None:
     warnings: list[str] = []
-    for _ in range(20):
+    for _ in range(5):
         require(sorted(entry.name for entry in entries(root, warnings.append)) == expected, "another list")
     told.write_text(json.dumps(warnings))
 
@@ -305,7 +305,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Make, tag, delete and list runs in many processes, and kill some.")
     parser.add_argument("--seconds", type=float, default=240)
     parser.add_argument("--kills", type=int, default=300)
-    parser.add_argument("--damages", type=int, default=40)
+    parser.add_argument("--damages", type=int, default=20)
     parser.add_argument("--processes", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="15 seconds, 15 kills and 3 damages")

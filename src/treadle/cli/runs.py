@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -34,7 +35,7 @@ Tag = Annotated[str, Parameter(help="Words, such as baseline.")]
 
 
 def list_(
-    *,
+    *unknown: Annotated[str, Parameter(show=False)],
     status: Annotated[
         list[Status] | None, Parameter(help="Only runs that stand so. May be repeated: any of them.", negative=())
     ] = None,
@@ -55,6 +56,8 @@ def list_(
     A run is running while a process trains it, and killed if none does and it neither ended nor was interrupted.
     Columns that do not fit the terminal are left out, the least important first; --json has all.
     """
+    if unknown:  # for the command may be left out
+        raise RunError(f"no command of runs is called {unknown[0]!r}: {suggest(unknown[0], COMMANDS)}")
     found = _entries(runs)
     chosen = [
         entry
@@ -182,16 +185,20 @@ def rebuild(*, runs: Folder = Path("runs"), json: Json = False) -> None:
         print(f"{runs / INDEX}: {len(found)} runs" + (f", {damaged} of them damaged" if damaged else ""))
 
 
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "list": list_,
+    "show": show,
+    "diff": diff,
+    "tag": tag,
+    "untag": untag,
+    "note": note,
+    "delete": delete,
+    "restore": restore,
+    "rebuild": rebuild,
+}
 runs.default(list_)
-runs.command(list_, name="list", sort_key=1)
-runs.command(show, sort_key=2)
-runs.command(diff, sort_key=3)
-runs.command(tag, sort_key=4)
-runs.command(untag, sort_key=5)
-runs.command(note, sort_key=6)
-runs.command(delete, sort_key=7)
-runs.command(restore, sort_key=8)
-runs.command(rebuild, sort_key=9)
+for number, (name, command) in enumerate(COMMANDS.items()):
+    runs.command(App(name=name, default_command=command, sort_key=number))
 
 
 def _require(given: tuple[str, ...], usage: str) -> None:
