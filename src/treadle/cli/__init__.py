@@ -20,6 +20,7 @@ from treadle.cli.lr import lr
 from treadle.cli.predict import predict
 from treadle.cli.resume import resume
 from treadle.cli.run import run
+from treadle.cli.runs import runs
 from treadle.cli.show import show
 from treadle.cli.summary import summary
 from treadle.cli.surface import surface
@@ -37,6 +38,7 @@ app = App(
 app.command(climb, sort_key=1)
 app.command(run, sort_key=2)
 app.command(resume, sort_key=3)
+app.command(runs)
 app.command(evaluate, sort_key=4)
 app.command(show, sort_key=5)
 app.command(summary, sort_key=6)

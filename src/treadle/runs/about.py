@@ -88,6 +88,21 @@ def read_about(folder: Path) -> About:
     Raises:
         RunError: there is none, it is damaged, or of a newer format.
     """
+    checked, migrated, found = parse_about(folder)
+    if found != FORMAT:
+        path = folder / ABOUT
+        with told(folder):
+            replace(path.with_name(f"run-format-{found}.json"), path.read_bytes())
+            write_about(folder, migrated)
+    return checked
+
+
+def parse_about(folder: Path) -> tuple[About, dict[str, Any], int]:
+    """Return run.json checked, all that it holds, both as of this format, and the format it has; write nothing.
+
+    Raises:
+        RunError: there is none, it is damaged, or of a newer format.
+    """
     path = folder / ABOUT
     about = read_json(path)
     found = about.get("format")  # first, for another one may have other keys
@@ -101,11 +116,7 @@ def read_about(folder: Path) -> About:
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise RunError(f"{path}: damaged: {faults}") from error
-    if found != FORMAT:
-        with told(folder):
-            replace(path.with_name(f"run-format-{found}.json"), path.read_bytes())
-            write_about(folder, migrated)
-    return checked
+    return checked, migrated, found
 
 
 def require_same_data(folder: Path, about: About, sets: Sets) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from treadle.errors import RunError
 
 LOCK = "lock"
+ROOT_LOCK = "index.lock"  # of a folder that holds runs
+WAIT = 30.0  # seconds
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -52,15 +54,36 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         RunError: another process writes to it.
     """
+    told = f"{folder}: another process trains this run: wait for it, or stop it"
+    with _held(folder / LOCK, 1.0, told):  # seconds, for `is_locked` of another process may hold it for a moment
+        yield
+
+
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Keep other processes from changing index, tags and trash of a folder of runs while the `with` block runs.
+
+    Raises:
+        RunError: another process did not end with it in half a minute, or the folder cannot be written to.
+    """
+    told = f"{root}: another process has been changing the index for {WAIT:g} s: wait for it, or stop it"
+    with _held(root / ROOT_LOCK, WAIT, told):
+        yield
+
+
+@contextmanager
+def _held(path: Path, seconds: float, told: str) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folder / LOCK)
+    if not path.parent.is_dir():  # which FileLock would make
+        raise RunError(f"{path.parent}: there is no such folder")
+    lock = FileLock(path)
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=seconds, poll_interval=0.01)
     except Timeout as error:
-        raise RunError(f"{folder}: another process trains this run: wait for it, or stop it") from error
+        raise RunError(told) from error
     except (OSError, NotImplementedError) as error:
-        raise RunError(f"{folder}: cannot be locked: {error}") from error
+        raise RunError(f"{path.parent}: cannot be locked: {error}") from error
     try:
         yield
     finally:
@@ -68,11 +91,30 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process writes to a run at this moment."""
-    if not (folder / LOCK).exists():
+    """Whether a process writes to a run at this moment; where that cannot be told, for want of a right, none does."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return (folder / LOCK).exists() and _is_taken(folder / LOCK)
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDONLY)
+    except OSError:
         return False
     try:
-        with locked(folder):
+        # shared, so that processes that look at the same moment do not take one another for the one that writes
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _is_taken(path: Path) -> bool:
+    try:
+        with _held(path, 0.2, "taken"):
             return False
     except RunError:
         return True
