@@ -14,7 +14,7 @@ from treadle import kernels
 from treadle.data import SCALES, Augmentation, Prefetch, Reading, Sets
 from treadle.data.dataset import extent
 from treadle.data.order import order_of
-from treadle.errors import TreadleError
+from treadle.errors import TrainingError, TreadleError
 from treadle.losses import Loss
 from treadle.metrics import METRICS
 from treadle.nn import Module
@@ -186,6 +186,8 @@ def fit(
     if averaging is not None:
         past = start.average if start is not None else None
         average = Average(averaging, params, vector, trained, state.epoch, state.step, past)
+    elif start is not None and start.average is not None:
+        raise TrainingError("the progress to go on from has an average, and this training takes none: give averaging")
     feed = Feed(sets.train, fitted, loss, np.dtype(dtype), augmentations, seed)
     gradients = Gradients(network, loss, params, trained, feed)
     reader = reading(feed, batch_size, prefetch, batch_last=gradients.batch_last)
