@@ -65,8 +65,8 @@ def averaged(steps, average, running):
 
 def close(params, peer):
     expected = peer.module.state_dict()
-    for name, tensor in in_torch(params).items():
-        np.testing.assert_allclose(tensor.numpy(), expected[name].numpy(), rtol=1e-9, atol=1e-12, err_msg=name)
+    for name, tensor in in_torch(params).items():  # torch has the share of an epoch in float32
+        np.testing.assert_allclose(tensor.numpy(), expected[name].numpy(), rtol=0, atol=3e-8, err_msg=name)
 
 
 @pytest.mark.parametrize("decay", [0.5, 0.99])
