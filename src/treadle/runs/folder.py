@@ -89,6 +89,7 @@ class About(BaseModel):
     findings: list[Finding]
     test: dict[str, Any] | None
     weights_epoch: int | None
+    stopped_early: str | None = None
     weights_sha256: str | None
 
 
@@ -135,6 +136,7 @@ def save(folder: Path, recipe: Recipe, run: Run, status: Status = "finished") ->
         "findings": [finding.to_dict() for finding in run.findings],
         "test": run.tested,
         "weights_epoch": run.weights_epoch,
+        "stopped_early": run.stopped_early,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
     with _told(folder):
@@ -182,6 +184,7 @@ def _about(sets: Sets, status: Status, started: str | None) -> dict[str, Any]:
         "findings": [],
         "test": None,
         "weights_epoch": None,
+        "stopped_early": None,
         "weights_sha256": None,
     }
 
@@ -262,6 +265,7 @@ def load(folder: str | Path, sets: Sets | None = None) -> Run:
         findings=about.findings,
         step=about.steps,
         weights_epoch=about.weights_epoch,
+        stopped_early=about.stopped_early,
         tested=about.test,
     )
 

@@ -15,7 +15,8 @@ from treadle.runs import checkpoints
 from treadle.runs.files import locked
 from treadle.runs.folder import RECIPE, begin, mark, read_about, require_same_data, save
 from treadle.runs.log import log
-from treadle.train import Finding, Interrupted, Progress, Run, State, fit
+from treadle.runs.trackers import Trackers, require
+from treadle.train import Finding, Interrupted, Progress, Run, State, fit, stopped_early
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Hooks:
 
     on_start: Callable[[Recipe, Sets, Progress | None, list[str]], None] | None = None
     on_step: Callable[[State, int], None] | None = None
-    on_epoch: Callable[[Run], None] | None = None
+    on_epoch: Callable[[Run], object] | None = None
     on_finding: Callable[[Finding], None] | None = None
 
 
@@ -46,18 +47,21 @@ def train(recipe: Recipe, sets: Sets, folder: Path, hooks: Hooks = Hooks()) -> R
         TreadleError: a subclass says what is wrong.
         Interrupted: on Ctrl-C or SIGTERM, after the run so far was saved.
     """
+    require(recipe)
     with locked(folder):
         begin(folder, recipe, sets)
         log(folder, "start", recipe=recipe.to_dict())
         if hooks.on_start:
             hooks.on_start(recipe, sets, None, [])
-        return _carry_out(recipe, sets, folder, hooks, None, None)
+        with Trackers(folder, recipe, None) as trackers:
+            return _carry_out(recipe, sets, folder, hooks, None, None, trackers)
 
 
 def resume(folder: Path, epochs: int | None = None, hooks: Hooks = Hooks()) -> Run:
     """Go on with a run from its last checkpoint; it then is, to the bit, the run that was never ended.
 
-    A run that had looked at its test set is trained further and does not look again.
+    A run that had looked at its test set is trained further and does not look again. One that stopped early is finished
+    whatever its epochs, until its recipe has more patience.
 
     Args:
         folder: of the run.
@@ -81,20 +85,35 @@ def resume(folder: Path, epochs: int | None = None, hooks: Hooks = Hooks()) -> R
             raise RunError(
                 f"{folder}: is finished, with {done} epochs: to train further, give the number of all with --epochs"
             )
+        losses = [record["validation_loss"] for record in progress.history] if progress else []
+        if about.test is not None and (why := stopped_early(losses, recipe.training.patience)):
+            raise RunError(
+                f"{folder}: is finished: it stopped early after {done} epochs, for there was {why}: to train further, "
+                f"raise patience in its {RECIPE}"
+            )
         sets = recipe.load_data()
         require_same_data(folder, about, sets)
         log(folder, "resume", step=progress.step if progress else 0, epochs=recipe.training.epochs, faults=faults)
         if hooks.on_start:
             hooks.on_start(recipe, sets, progress, faults)
-        return _carry_out(recipe, sets, folder, hooks, progress, about.test)
+        with Trackers(folder, recipe, progress) as trackers:
+            return _carry_out(recipe, sets, folder, hooks, progress, about.test, trackers)
 
 
 def _carry_out(
-    recipe: Recipe, sets: Sets, folder: Path, hooks: Hooks, start: Progress | None, tested: dict[str, Any] | None
+    recipe: Recipe,
+    sets: Sets,
+    folder: Path,
+    hooks: Hooks,
+    start: Progress | None,
+    tested: dict[str, Any] | None,
+    trackers: Trackers,
 ) -> Run:
     saving = recipe.saving
+    kept = start.step if start else 0
 
     def keep(progress: Progress) -> None:
+        nonlocal kept
         try:
             path = checkpoints.write(folder, progress, saving.keep)
         except OSError as error:
@@ -102,6 +121,7 @@ def _carry_out(
                 f"{folder}: a checkpoint cannot be written: {error.strerror or error}; free space or fix it, then go "
                 "on with treadle resume"
             ) from error
+        kept = progress.step
         log(folder, "checkpoint", step=progress.step, file=path.name)
 
     def on_progress(progress: Progress, run: Run) -> None:
@@ -112,13 +132,14 @@ def _carry_out(
             run.tested = tested
             save(folder, recipe, run, "running")
 
-    def on_epoch(run: Run) -> None:
+    def on_epoch(run: Run) -> object:
         log(folder, "epoch", **run.history[-1])
-        if hooks.on_epoch:
-            hooks.on_epoch(run)
+        trackers.epoch(run.history[-1])
+        return hooks.on_epoch(run) if hooks.on_epoch else None
 
     def on_finding(finding: Finding) -> None:
         log(folder, "finding", **finding.to_dict())
+        trackers.finding(finding)
         if hooks.on_finding:
             hooks.on_finding(finding)
 
@@ -130,6 +151,8 @@ def _carry_out(
             optimizer=recipe.build_optimizer(),
             schedule=recipe.build_schedule(),
             epochs=recipe.training.epochs,
+            patience=recipe.training.patience,
+            averaging=recipe.build_averaging(),
             prefetch=recipe.build_prefetch(),
             metrics=recipe.training.metrics,
             weights=saving.weights,
@@ -160,9 +183,13 @@ def _carry_out(
         if (folder / checkpoints.FOLDER).exists():
             error.add_note(f"the run up to its last checkpoint is saved in {folder}")
         raise
+    assert run.progress is not None
+    if run.step > kept:  # training ended early
+        keep(run.progress)
     run.tested = tested
     if tested is None:
         run.tested = {**run.test(), "weights_epoch": run.weights_epoch}
     save(folder, recipe, run)
-    log(folder, "end", test=run.tested)
+    log(folder, "end", test=run.tested, stopped_early=run.stopped_early)
+    trackers.end(run)
     return run
