@@ -200,7 +200,7 @@ def test_settings_that_cannot_be_are_refused():
     for begin in (0, -1, 1.5, True):
         with pytest.raises(TreadleError, match="begin must be an epoch"):
             SWA(begin)
-    with pytest.raises(TreadleError, match="averaging begins with epoch 3, and training has epochs = 2"):
+    with pytest.raises(TreadleError, match="averaging begins with epoch 3, and training ends after epoch 2"):
         fit(three_classes(), epochs=2, averaging=SWA(3))
     with pytest.raises(TreadleError, match="averaging should be one such as"):
         fit(three_classes(), averaging="ema")

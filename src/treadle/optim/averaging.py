@@ -98,7 +98,7 @@ class SWA(Averaging):
     def require_begun(self, epochs: int) -> None:
         """Raise TreadleError where training ends before epoch `begin`."""
         if self.begin > epochs:
-            raise TreadleError(f"averaging begins with epoch {self.begin}, and training has epochs = {epochs}")
+            raise TreadleError(f"averaging begins with epoch {self.begin}, and training ends after epoch {epochs}")
 
 
 AVERAGES: dict[str, type[Averaging]] = {"ema": EMA, "swa": SWA}
