@@ -20,9 +20,7 @@ FIGURES = ("train_loss", "validation_loss", "validation_accuracy")
 
 def installed(name):
     for module in TRACKERS[name].modules:
-        if (
-            importlib.util.find_spec(module.partition(".")[0]) is None
-        ):  # treadle imports it, with its settings
+        if importlib.util.find_spec(module.partition(".")[0]) is None:  # treadle imports it, with its settings
             pytest.skip(f"{module} is not installed")
 
 
