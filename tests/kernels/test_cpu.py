@@ -253,6 +253,7 @@ def test_updates_are_those_of_reference(dtype):
         ("adagrad", 1, (0.1, 1e-8)),
         ("rmsprop", 1, (0.1, 0.9, 1e-8)),
         ("adam", 2, (0.01, 0.3, 0.9, 0.999, 1e-8)),
+        ("average", 0, (0.3,)),
     ):
         results = []
         for k in (cpu, reference):

@@ -152,8 +152,9 @@ class JsonReport(Report):
         self._line(event="interrupted", folder=str(folder), steps=run.step)
 
     def end(self, recipe: Recipe, run: Run, folder: Path) -> None:  # noqa: ARG002
-        """Print the test score, the epoch of the weights it is of, and the folder."""
-        self._line(event="end", test=run.tested, weights_epoch=run.weights_epoch, folder=str(folder))
+        """Print the test score, the epoch of the weights it is of, why training stopped early, and the folder."""
+        about = {"weights_epoch": run.weights_epoch, "stopped_early": run.stopped_early}
+        self._line(event="end", test=run.tested, **about, folder=str(folder))
 
 
 class TextReport(Report):
@@ -242,9 +243,12 @@ class TextReport(Report):
         """Print the test score with its intervals, and what to try next."""
         test = run.tested
         assert test is not None
+        if run.stopped_early:
+            self._print(f"\nstopped early after epoch {len(run.history)} of {self.epochs}: {run.stopped_early}")
         if len(run.history) > 1:
             why = "with the lowest validation loss" if recipe.saving.weights == "best" else "the last"
-            self._print(f"\nthe weights kept are those of epoch {run.weights_epoch}, {why}")
+            kind = "those" if recipe.training.averaging is None else "the averaged ones"
+            self._print(f"\nthe weights kept are {kind} of epoch {run.weights_epoch}, {why}")
         self._print(f"\ntest set, {test['samples']:,} samples, looked at once{self._of(run)}:")
         for name in ("loss", *(metric.name for metric in run.metrics)):
             low, high = test[f"{name}_interval"]

@@ -43,7 +43,7 @@ from treadle.kernels.images import (
     max_pool2d_gradient,
     max_pool2d_select,
 )
-from treadle.kernels.updates import adagrad, adam, largest, momentum, nesterov, rmsprop, sgd, take_scaled
+from treadle.kernels.updates import adagrad, adam, average, largest, momentum, nesterov, rmsprop, sgd, take_scaled
 from treadle.splitmix import splitmix64
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "adagrad",
     "adam",
     "add",
+    "average",
     "avg_pool2d",
     "avg_pool2d_gradient",
     "broadcast_to",

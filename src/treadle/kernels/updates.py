@@ -23,6 +23,12 @@ def largest(x: Array) -> float:
     return float(np.max(np.abs(x), initial=0))
 
 
+def average(mean: Array, p: Array, share: float) -> None:
+    """a ← (1 − share) · a + share · p."""
+    mean *= 1 - share
+    mean += share * p
+
+
 def sgd(p: Array, g: Array, lr: float) -> None:
     """p ← p − lr · g."""
     p -= lr * g

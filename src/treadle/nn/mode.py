@@ -17,6 +17,7 @@ class Mode:
         key: whole number, 0-d uint64, from which all randomness of one step derives.
         path: of the module that is computed, from the names of the modules around it.
         updates: collects what training changes without a gradient, by the id of the parameter's array.
+        momentum: share of this batch in running means, in place of the layers' own; None leaves it to them.
 
     >>> Mode(training=True).child("residual1").child("dropout1").path
     'residual1.dropout1'
@@ -26,6 +27,7 @@ class Mode:
     key: Any = None
     path: str = ""
     updates: dict[int, Any] | None = None
+    momentum: float | None = None
 
     def child(self, name: str) -> Mode:
         """Return the mode for a module inside, by its name there."""

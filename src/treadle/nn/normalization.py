@@ -34,7 +34,7 @@ class BatchNorm(Module):
     (1 − momentum) · running + momentum · batch, with n − 1 in the variance. In evaluation the running ones are used.
 
     Args:
-        momentum: how far the running mean and variance move in a step, from 0 to 1.
+        momentum: how far the running mean and variance move in a step, from 0 to 1, unless the mode says otherwise.
         epsilon: what is added to the variance before the root.
 
     Raises:
@@ -70,9 +70,10 @@ class BatchNorm(Module):
                 "choose a batch size that leaves no last batch of one sample, or evaluate"
             )
         batch = _value(x)
+        share = self.momentum if mode.momentum is None else mode.momentum
         for name, found in (("running_mean", ops.mean(batch, axes)), ("running_var", ops.var(batch, axes, ddof=1))):
             running = _value(params[name])
-            mode.update(running, running * (1 - self.momentum) + found * self.momentum)
+            mode.update(running, running * (1 - share) + found * share)
         return ops.standardize(x, axes=axes, epsilon=self.epsilon) * scale + shift
 
     def parameters(self, shape: Shape) -> Tree:

@@ -1,7 +1,8 @@
-"""Optimisers: pure update rules over nested containers of arrays; and schedules of their learning rate."""
+"""Optimisers: pure update rules over nested containers; schedules of their learning rate; averages of parameters."""
 
 from treadle.optim.adagrad import AdaGrad
 from treadle.optim.adam import Adam, AdamW
+from treadle.optim.averaging import AVERAGES, EMA, SWA, Averaging
 from treadle.optim.momentum import Momentum, Nesterov
 from treadle.optim.optimizer import Optimizer, Regularized
 from treadle.optim.rmsprop import RMSProp
@@ -31,12 +32,16 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 }
 
 __all__ = [
+    "AVERAGES",
+    "EMA",
     "OPTIMIZERS",
     "SCHEDULES",
     "SGD",
+    "SWA",
     "AdaGrad",
     "Adam",
     "AdamW",
+    "Averaging",
     "Constant",
     "Cosine",
     "Exponential",

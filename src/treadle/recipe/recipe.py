@@ -25,7 +25,7 @@ from treadle.data.load import asks_for_classes
 from treadle.errors import MemoryLimitError, RecipeError, ShapeError, suggest
 from treadle.losses import Loss
 from treadle.nn import MODELS, Module, Sequential, require_memory
-from treadle.optim import OnPlateau, Optimizer, Schedule
+from treadle.optim import Averaging, OnPlateau, Optimizer, Schedule
 from treadle.recipe.stages import (
     CHOICES,
     DataStage,
@@ -222,6 +222,10 @@ class Recipe(BaseModel):
     def build_schedule(self) -> list[Schedule | OnPlateau]:
         """Make the schedules of the learning rate."""
         return self.optimizer.build_schedule()  # type: ignore[no-any-return]
+
+    def build_averaging(self) -> Averaging | None:
+        """Make the averaging of parameters, if there is to be one."""
+        return self.training.build_averaging()
 
     def build_network(self, classes: Sequence[str] | None, shape: tuple[int, ...]) -> Module:
         """Make the network for data of these classes (None: numbers to predict) and samples of a shape.

@@ -37,12 +37,16 @@ from treadle.errors import suggest
 from treadle.losses import LOSSES
 from treadle.metrics import METRICS
 from treadle.nn import LAYERS, MODELS, Module
-from treadle.optim import OPTIMIZERS, SCHEDULES, OnPlateau, Optimizer, Plan, Schedule
+from treadle.optim import AVERAGES, OPTIMIZERS, SCHEDULES, Averaging, OnPlateau, Optimizer, Plan, Schedule
 from treadle.train import WEIGHTS
 
 _KINDS = dict(
     zip(WORKER_KINDS, ("threads of this process", "processes with memory and lock of their own"), strict=True)
 )
+_LOGS = {
+    "tensorboard": "TensorBoard's event files, in the folder tensorboard of the run",
+    "mlflow": "a run of MLflow, in the store that its MLFLOW_TRACKING_URI names",
+}
 # stage → the setting that chooses → name → what is chosen; a dict per setting, so that a choice is named once
 CHOICES: dict[str, dict[str, Mapping[str, Any]]] = {
     "data": {"source": SOURCES, "scale": SCALES, "split": SPLITS, "augment": AUGMENTATIONS, "worker_kind": _KINDS},
@@ -50,8 +54,8 @@ CHOICES: dict[str, dict[str, Mapping[str, Any]]] = {
     "loss": {"kind": LOSSES},
     "optimizer": {"kind": OPTIMIZERS, "schedule": SCHEDULES},
     "resources": {"device": {"cpu": "the processor, with NumPy"}},
-    "training": {"metrics": METRICS},
-    "saving": {"weights": WEIGHTS},
+    "training": {"metrics": METRICS, "averaging": AVERAGES},
+    "saving": {"weights": WEIGHTS, "log_to": _LOGS},
 }
 
 
@@ -177,13 +181,28 @@ class ResourcesStage(Stage):
     threads: int = Field(default=1, ge=1, le=1024)
 
 
+def _averaging(text: str) -> str:
+    parse_averaging(text)
+    return text
+
+
+def _each_once(what: str, names: list[str] | None) -> list[str] | None:
+    if names and len(set(names)) < len(names):
+        raise ValueError(f"{what} is named twice: {', '.join(names)}")
+    return names
+
+
 class TrainingStage(Stage):
     """How long to train, from which seed, what to measure, and whether to look for what goes wrong.
 
-    `evaluate_train` computes the loss on the training set after each epoch, which takes a pass over it.
+    `evaluate_train` computes the loss on the training set after each epoch, which takes a pass over it. Training
+    stops early after `patience` epochs without a lower validation loss. With `averaging` the run is used with an
+    average of the parameters.
     """
 
     epochs: int = Field(default=1, ge=1)
+    patience: int | None = Field(default=None, ge=1)
+    averaging: Annotated[str, AfterValidator(_averaging)] | None = None
     seed: int = Field(default=0, ge=0)
     metrics: list[_names("training", "metrics")] | None = None  # type: ignore[valid-type]
     diagnose: bool = True
@@ -191,22 +210,37 @@ class TrainingStage(Stage):
 
     @field_validator("metrics")
     @classmethod
-    def _each_once(cls, metrics: list[str] | None) -> list[str] | None:
-        if metrics and len(set(metrics)) < len(metrics):
-            raise ValueError(f"a metric is named twice: {', '.join(metrics)}")
-        return metrics
+    def _metrics_once(cls, metrics: list[str] | None) -> list[str] | None:
+        return _each_once("a metric", metrics)
+
+    @model_validator(mode="after")
+    def _averaging_begins(self) -> Self:
+        if (averaging := self.build_averaging()) is not None:
+            averaging.require_begun(self.epochs)
+        return self
+
+    def build_averaging(self) -> Averaging | None:
+        """Make the averaging of parameters."""
+        return None if self.averaging is None else parse_averaging(self.averaging)
 
 
 class SavingStage(Stage):
     """How often checkpoints are written, in epochs and in steps, how many are kept, and which weights the run uses.
 
     One is always written at the end. Weights are those of the epoch with the lowest validation loss, or the last.
+    `log_to` names what else the figures of the run are logged to.
     """
 
     checkpoint_every: int = Field(default=1, ge=1)
     checkpoint_steps: int | None = Field(default=None, ge=1)
     keep: int = Field(default=2, ge=1, le=1000)
     weights: _names("saving", "weights") = "best"  # type: ignore[valid-type]
+    log_to: list[_names("saving", "log_to")] | None = Field(default=None, min_length=1)  # type: ignore[valid-type]
+
+    @field_validator("log_to")
+    @classmethod
+    def _logs_once(cls, log_to: list[str] | None) -> list[str] | None:
+        return _each_once("a log", log_to)
 
 
 def _schedule(text: str) -> str:
@@ -249,6 +283,15 @@ def parse_schedule(text: str) -> Schedule | OnPlateau:
     Warmup(length=5, begin=0.0, by='epoch')
     """
     return _parse("schedule", SCHEDULES, text)  # type: ignore[no-any-return]
+
+
+def parse_averaging(text: str) -> Averaging:
+    """Make an averaging of parameters from its text in a recipe, as `parse_layer` does a layer.
+
+    >>> parse_averaging("ema 0.99")
+    EMA(decay=0.99)
+    """
+    return _parse("averaging", AVERAGES, text)  # type: ignore[no-any-return]
 
 
 def parse_split(text: str) -> RandomSplit:

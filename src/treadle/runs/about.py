@@ -79,6 +79,7 @@ class About(BaseModel):
     findings: list[Finding]
     test: dict[str, Any] | None
     weights_epoch: int | None
+    stopped_early: str | None = None
     weights_sha256: str | None
 
 

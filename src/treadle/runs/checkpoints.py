@@ -28,7 +28,7 @@ from treadle.tree import leaves
 FOLDER = "checkpoints"
 FORMAT = 1
 _NAME = re.compile(r"epoch-(\d{1,18})-step-(\d{1,18})-([0-9a-f]{64})\.safetensors", re.ASCII)
-_TREES = ("parameters", "optimizer", "best")
+_TREES = ("parameters", "optimizer", "best", "average")
 _HEADER = 64 << 20  # bytes of a header; a longer one is none of ours
 
 
@@ -151,7 +151,8 @@ def from_bytes(content: bytes, name: str) -> Progress:
         trees[tree][rest] = tensor
     values = numbers.model_dump()
     del values["format"]
-    return Progress(**{**values, **trees, "best": trees["best"] or None})
+    maybe = {name: trees[name] or None for name in ("best", "average")}
+    return Progress(**{**values, **trees, **maybe})
 
 
 def _numbers(content: bytes, name: str) -> _Numbers:

@@ -84,6 +84,7 @@ def save(folder: Path, recipe: Recipe, run: Run, status: Status = "finished") ->
         "findings": [finding.to_dict() for finding in run.findings],
         "test": run.tested,
         "weights_epoch": run.weights_epoch,
+        "stopped_early": run.stopped_early,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
     with told(folder):
@@ -156,6 +157,7 @@ def _about(sets: Sets, polarity: Polarity | None, status: Status, started: str |
         "findings": [],
         "test": None,
         "weights_epoch": None,
+        "stopped_early": None,
         "weights_sha256": None,
     }
 
@@ -225,6 +227,7 @@ def load(folder: str | Path, sets: Sets | None = None) -> Run:
         findings=about.findings,
         step=about.steps,
         weights_epoch=about.weights_epoch,
+        stopped_early=about.stopped_early,
         tested=about.test,
     )
 

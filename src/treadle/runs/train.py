@@ -16,7 +16,8 @@ from treadle.runs.about import read_about, require_same_data
 from treadle.runs.files import locked
 from treadle.runs.folder import RECIPE, begin, load, mark, record_test, save, save_evaluation
 from treadle.runs.log import log
-from treadle.train import Evaluation, Finding, Interrupted, Progress, Run, State, fit
+from treadle.runs.trackers import Trackers, require
+from treadle.train import Evaluation, Finding, Interrupted, Progress, Run, State, fit, stopped_early
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Hooks:
 
     on_start: Callable[[Recipe, Sets, Progress | None, list[str]], None] | None = None
     on_step: Callable[[State, int], None] | None = None
-    on_epoch: Callable[[Run], None] | None = None
+    on_epoch: Callable[[Run], object] | None = None
     on_finding: Callable[[Finding], None] | None = None
 
 
@@ -48,18 +49,21 @@ def train(recipe: Recipe, sets: Sets, folder: Path, hooks: Hooks = Hooks(), *, t
         TreadleError: a subclass says what is wrong.
         Interrupted: on Ctrl-C or SIGTERM, after the run so far was saved.
     """
+    require(recipe)
     with locked(folder):
         begin(folder, recipe, sets)
         log(folder, "start", recipe=recipe.to_dict())
         if hooks.on_start:
             hooks.on_start(recipe, sets, None, [])
-        return _carry_out(recipe, sets, folder, hooks, None, None, test)
+        with Trackers(folder, recipe, None) as trackers:
+            return _carry_out(recipe, sets, folder, hooks, None, None, test, trackers)
 
 
 def resume(folder: Path, epochs: int | None = None, hooks: Hooks = Hooks(), *, test: bool = True) -> Run:
     """Go on with a run from its last checkpoint; it then is, to the bit, the run that was never ended.
 
-    A run that had looked at its test set is trained further and does not look again.
+    A run that had looked at its test set is trained further and does not look again. One that stopped early is finished
+    whatever its epochs, until its recipe has more patience.
 
     Args:
         folder: of the run.
@@ -84,12 +88,19 @@ def resume(folder: Path, epochs: int | None = None, hooks: Hooks = Hooks(), *, t
             raise RunError(
                 f"{folder}: is finished, with {done} epochs: to train further, give the number of all with --epochs"
             )
+        losses = [record["validation_loss"] for record in progress.history] if progress else []
+        if about.test is not None and (why := stopped_early(losses, recipe.training.patience)):
+            raise RunError(
+                f"{folder}: is finished: it stopped early after {done} epochs, for there was {why}: to train further, "
+                f"raise patience in its {RECIPE}"
+            )
         sets = recipe.load_data()
         require_same_data(folder, about, sets)
         log(folder, "resume", step=progress.step if progress else 0, epochs=recipe.training.epochs, faults=faults)
         if hooks.on_start:
             hooks.on_start(recipe, sets, progress, faults)
-        return _carry_out(recipe, sets, folder, hooks, progress, about.test, test)
+        with Trackers(folder, recipe, progress) as trackers:
+            return _carry_out(recipe, sets, folder, hooks, progress, about.test, test, trackers)
 
 
 def _carry_out(
@@ -100,10 +111,13 @@ def _carry_out(
     start: Progress | None,
     tested: dict[str, Any] | None,
     test: bool,
+    trackers: Trackers,
 ) -> Run:
     saving = recipe.saving
+    kept = start.step if start else 0
 
     def keep(progress: Progress) -> None:
+        nonlocal kept
         try:
             path = checkpoints.write(folder, progress, saving.keep)
         except OSError as error:
@@ -111,6 +125,7 @@ def _carry_out(
                 f"{folder}: a checkpoint cannot be written: {error.strerror or error}; free space or fix it, then go "
                 "on with treadle resume"
             ) from error
+        kept = progress.step
         log(folder, "checkpoint", step=progress.step, file=path.name)
 
     def on_progress(progress: Progress, run: Run) -> None:
@@ -121,13 +136,14 @@ def _carry_out(
             run.tested = tested
             save(folder, recipe, run, "running")
 
-    def on_epoch(run: Run) -> None:
+    def on_epoch(run: Run) -> object:
         log(folder, "epoch", **run.history[-1])
-        if hooks.on_epoch:
-            hooks.on_epoch(run)
+        trackers.epoch(run.history[-1])
+        return hooks.on_epoch(run) if hooks.on_epoch else None
 
     def on_finding(finding: Finding) -> None:
         log(folder, "finding", **finding.to_dict())
+        trackers.finding(finding)
         if hooks.on_finding:
             hooks.on_finding(finding)
 
@@ -139,6 +155,8 @@ def _carry_out(
             optimizer=recipe.build_optimizer(),
             schedule=recipe.build_schedule(),
             epochs=recipe.training.epochs,
+            patience=recipe.training.patience,
+            averaging=recipe.build_averaging(),
             prefetch=recipe.build_prefetch(),
             metrics=recipe.training.metrics,
             weights=saving.weights,
@@ -170,13 +188,17 @@ def _carry_out(
         if (folder / checkpoints.FOLDER).exists():
             error.add_note(f"the run up to its last checkpoint is saved in {folder}")
         raise
+    assert run.progress is not None
+    if run.step > kept:  # training ended early
+        keep(run.progress)
     run.tested = tested
     if test and tested is None:
         evaluation = run.evaluate(sets.test)
         run.tested = {**evaluation.flat(), "weights_epoch": run.weights_epoch}
         save_evaluation(folder, evaluation)
     save(folder, recipe, run)
-    log(folder, "end", test=run.tested)
+    log(folder, "end", test=run.tested, stopped_early=run.stopped_early)
+    trackers.end(run)
     return run
 
 

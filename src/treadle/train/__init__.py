@@ -1,5 +1,6 @@
 """Training: the loop, and `fit`, which sets it up; and what a step of it computes, op by op."""
 
+from treadle.train.early_stopping import stopped_early
 from treadle.train.estimate import Estimate, estimate
 from treadle.train.evaluation import Evaluation, evaluation_of
 from treadle.train.findings import Finding
@@ -37,6 +38,7 @@ __all__ = [
     "lr_range",
     "prepare",
     "score",
+    "stopped_early",
     "terminating",
     "timeline",
     "trace",

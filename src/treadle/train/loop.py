@@ -16,6 +16,7 @@ from treadle.metrics import Metric
 from treadle.nn import Module
 from treadle.optim import Optimizer
 from treadle.tensor import Tensor
+from treadle.train.averaging import Average
 from treadle.train.diagnosis import Diagnosis
 from treadle.train.finite import Finite
 from treadle.train.step import Array, Gradients
@@ -59,6 +60,7 @@ def train_epoch(
     whole: AbstractContextManager[object],
     factor: Callable[[int], float] | None,
     diagnosis: Diagnosis | None,
+    average: Average | None = None,
 ) -> None:
     """Take one step for each batch, changing `state` in place.
 
@@ -73,6 +75,7 @@ def train_epoch(
         whole: entered where a step changes `state`, to keep Ctrl-C outside.
         factor: from the number of a step to the factor of the learning rate, if there is a schedule.
         diagnosis: looks at some of the steps, if there is one.
+        average: of the parameters, if one is taken.
 
     Raises:
         TrainingError: the loss, a gradient or an updated parameter is not finite; `state` is that before the step.
@@ -91,6 +94,8 @@ def train_epoch(
             state.batch += 1
             state.total += state.loss * len(indices)
             state.samples += len(indices)
+            if average:
+                average.after_step(state.step)
             if diagnosis:
                 diagnosis.end(state, len(indices))
         on_step(state)

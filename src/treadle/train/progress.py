@@ -33,6 +33,7 @@ class Progress:
         history: of the epochs that ended.
         diagnosis: what looks at the training saw, or None where there is no diagnosis.
         best: parameters of the epoch with the lowest validation loss, or None where training does not keep them.
+        average: of the parameters, or None where none is taken or nothing was taken in yet.
         weights_epoch: number from 1 of the epoch whose parameters the run is used with; None before the first ended.
     """
 
@@ -48,6 +49,7 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)
     diagnosis: dict[str, Any] | None = None
     best: Tree | None = None
+    average: Tree | None = None
     weights_epoch: int | None = None
 
 

@@ -29,7 +29,8 @@ class Run:
 
     `parameters` are those that predictions and scores use: of the epoch `weights_epoch`, the one with the lowest
     validation loss unless training was told to take the last; None where no epoch has ended, and they are those after
-    the last step. `progress` is where training stands, to go on from.
+    the last step. They are averages where training averages. `stopped_early` says why training ended before all its
+    epochs, or is None. `progress` is where training stands, to go on from.
     `encoding` is how the columns of a table became features.
     `input_dtype` and `input_range` tell the units of the training inputs, before scaling, and `polarity` whether images
     are light on dark; None where that is not known.
@@ -60,6 +61,7 @@ class Run:
     times: list[Times] = field(default_factory=list)
     step: int = 0
     weights_epoch: int | None = None
+    stopped_early: str | None = None
     progress: Progress | None = None
     tested: dict[str, Any] | None = None
 

@@ -127,10 +127,10 @@ class Gradients:
         for path, value in self.updates.items():
             np.copyto(self.places[path], value)
 
-    def load(self, indices: Array) -> tuple[Array, Array]:
-        """Return inputs and targets of samples by their numbers, in arrays of their own."""
+    def load(self, indices: Array, epoch: int = 0) -> tuple[Array, Array]:
+        """Return inputs and targets of samples by their numbers as in some epoch, in arrays of their own."""
         shape = self._make(len(indices))
-        self.feed.take(indices, shape.inputs, shape.targets)
+        self.feed.take(indices, shape.inputs, shape.targets, epoch)
         return shape.inputs, shape.targets
 
     def _make(self, size: int) -> _Shape:

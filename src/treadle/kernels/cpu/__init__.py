@@ -29,12 +29,13 @@ from treadle.kernels.cpu.normalization import standardize, standardize_gradient,
 from treadle.kernels.cpu.pooling import max_pool2d, max_pool2d_gradient
 from treadle.kernels.cpu.product import matmul
 from treadle.kernels.cpu.threads import with_threads
-from treadle.kernels.cpu.updates import adagrad, adam, largest, momentum, nesterov, rmsprop, sgd, take_scaled
+from treadle.kernels.cpu.updates import adagrad, adam, average, largest, momentum, nesterov, rmsprop, sgd, take_scaled
 
 __all__ = [
     "adagrad",
     "adam",
     "add",
+    "average",
     "compiles",
     "conv2d",
     "conv2d_input_gradient",

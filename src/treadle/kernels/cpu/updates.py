@@ -27,6 +27,14 @@ def largest(x: Array) -> float:
 
 
 @compiled
+def average(mean, p, share):
+    """Take a share of the parameters into their average, flat arrays, in place."""
+    keep, take = p.dtype.type(1 - share), p.dtype.type(share)
+    for i in range(len(p)):
+        mean[i] = keep * mean[i] + take * p[i]
+
+
+@compiled
 def sgd(p, g, lr):
     """One step of gradient descent on flat arrays, in place."""
     lr = p.dtype.type(lr)
