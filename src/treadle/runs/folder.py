@@ -30,7 +30,7 @@ from treadle.errors import RunError, TreadleError
 from treadle.metrics import METRICS
 from treadle.nn import Module
 from treadle.recipe import Recipe
-from treadle.runs.files import replace
+from treadle.runs.files import flush, replace
 from treadle.runs.log import to_json
 from treadle.train import Finding, Run
 from treadle.tree import Tree, leaves, map_with_path
@@ -95,13 +95,18 @@ class About(BaseModel):
 def create(root: Path, name: str) -> Path:
     """Make a new folder under root, named by the time and a name, and return it."""
     stamp = datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
+    above = [root, *(parent.parent for parent in (root, *root.parents) if not parent.exists())]
     for number in range(1, 1000):
         folder = root / (f"{stamp}-{name}" + (f"-{number}" if number > 1 else ""))
         try:
             folder.mkdir(parents=True)
+            for parent in above:
+                flush(parent)
         except FileExistsError:
             continue
         except OSError as error:
+            with suppress(OSError):
+                folder.rmdir()
             raise RunError(f"{folder}: cannot be made: {error.strerror}") from error
         return folder
     raise RunError(f"{root}: a thousand runs began in this second")
@@ -142,9 +147,19 @@ def save(folder: Path, recipe: Recipe, run: Run, status: Status = "finished") ->
         if _is_there(folder / _WEIGHTS, weights):
             _write_about(folder, about)
             return
+        _end_save(folder)
         replace(folder / _NEW_WEIGHTS, weights)
         _write_about(folder, about)
         (folder / _NEW_WEIGHTS).replace(folder / _WEIGHTS)
+
+
+def _end_save(folder: Path) -> None:
+    """Rename the new weights where an earlier save ended before that, for those that run.json names must stay."""
+    with suppress(FileNotFoundError):
+        content = (folder / _NEW_WEIGHTS).read_bytes()
+        if hashlib.sha256(content).hexdigest() == _json(folder / ABOUT).get("weights_sha256"):
+            (folder / _NEW_WEIGHTS).replace(folder / _WEIGHTS)
+            flush(folder)
 
 
 def mark(folder: Path, status: Status) -> None:
@@ -156,6 +171,16 @@ def mark(folder: Path, status: Status) -> None:
     about = _json(folder / ABOUT)
     with _told(folder):
         _write_about(folder, {**about, "status": status})
+
+
+def keep_recipe(folder: Path, recipe: Recipe) -> None:
+    """Write the recipe of a run into its folder, and change nothing else.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    with _told(folder):
+        _save_recipe(folder, recipe)
 
 
 def _about(sets: Sets, status: Status, started: str | None) -> dict[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from treadle.errors import RunError
 
@@ -22,10 +23,19 @@ def log(folder: Path, event: str, **values: Any) -> None:
     """
     time = datetime.now().astimezone().isoformat(timespec="milliseconds")
     try:
-        with (folder / LOG).open("a", encoding="utf-8") as file:
-            file.write(to_json({"time": time, "event": event, **values}) + "\n")
+        with (folder / LOG).open("ab+") as file:
+            line = to_json({"time": time, "event": event, **values}) + "\n"
+            file.write(("\n" if _is_torn(file) else "").encode() + line.encode("utf-8"))
     except OSError as error:
         raise RunError(f"{folder / LOG}: cannot be written: {error.strerror or error}") from error
+
+
+def _is_torn(file: BinaryIO) -> bool:
+    """Whether the last line has no end, for a kill or a full disk met it."""
+    if not file.seek(0, os.SEEK_END):
+        return False
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) != b"\n"
 
 
 def to_json(value: Any, indent: int | None = None) -> str:

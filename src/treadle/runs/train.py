@@ -13,7 +13,7 @@ from treadle.errors import RunError, TreadleError
 from treadle.recipe import Recipe
 from treadle.runs import checkpoints
 from treadle.runs.files import locked
-from treadle.runs.folder import RECIPE, begin, mark, read_about, require_same_data, save
+from treadle.runs.folder import RECIPE, begin, keep_recipe, mark, read_about, require_same_data, save
 from treadle.runs.log import log
 from treadle.train import Finding, Interrupted, Progress, Run, State, fit
 
@@ -68,21 +68,24 @@ def resume(folder: Path, epochs: int | None = None, hooks: Hooks = Hooks()) -> R
         RunError: it is trained by another process, damaged, finished, or its data has changed.
         TreadleError, Interrupted: as in `train`.
     """
-    about = read_about(folder)
-    recipe = Recipe.read(folder / RECIPE)
-    if epochs is not None:
-        recipe = recipe.change({"training.epochs": epochs}, "--epochs")
+    read_about(folder)  # before the lock, which what is no run does not get
     with locked(folder):
+        about = read_about(folder)
+        recipe = Recipe.read(folder / RECIPE)
+        if epochs is not None:
+            recipe = recipe.change({"training.epochs": epochs}, "--epochs")
         progress, faults = checkpoints.newest(folder)
         done = progress.epoch if progress else 0
-        if done > recipe.training.epochs:
+        if done > recipe.training.epochs or (progress and progress.batch and done == recipe.training.epochs):
             raise RunError(f"{folder}: {done} epochs are done, which --epochs {recipe.training.epochs} cannot undo")
-        if about.test is not None and done == recipe.training.epochs:
+        if about.status == "finished" and done == recipe.training.epochs:
             raise RunError(
                 f"{folder}: is finished, with {done} epochs: to train further, give the number of all with --epochs"
             )
         sets = recipe.load_data()
         require_same_data(folder, about, sets)
+        keep_recipe(folder, recipe)  # so that a run that is ended once more still has the epochs it was given
+        mark(folder, "running")
         log(folder, "resume", step=progress.step if progress else 0, epochs=recipe.training.epochs, faults=faults)
         if hooks.on_start:
             hooks.on_start(recipe, sets, progress, faults)
@@ -142,12 +145,19 @@ def _carry_out(
             diagnose=recipe.training.diagnose,
             on_finding=on_finding,
         )
+        run.tested = tested
+        try:
+            if tested is None:
+                run.tested = {**run.test(), "weights_epoch": run.weights_epoch}
+            save(folder, recipe, run)
+        except KeyboardInterrupt as stop:
+            raise Interrupted(run, stop) from None
     except Interrupted as interrupted:
         run = interrupted.run
         assert run.progress is not None
         run.tested = tested
-        if run.step or run.history:
-            keep(run.progress)
+        keep(run.progress)
+        if run.step:
             save(folder, recipe, run, "interrupted")
         else:
             mark(folder, "interrupted")
@@ -160,9 +170,5 @@ def _carry_out(
         if (folder / checkpoints.FOLDER).exists():
             error.add_note(f"the run up to its last checkpoint is saved in {folder}")
         raise
-    run.tested = tested
-    if tested is None:
-        run.tested = {**run.test(), "weights_epoch": run.weights_epoch}
-    save(folder, recipe, run)
     log(folder, "end", test=run.tested)
     return run
