@@ -83,19 +83,26 @@ def events(run: Path) -> list[dict[str, Any]]:
 
 
 def acknowledged(run: Path) -> int:
-    """Return the last step whose checkpoint was acknowledged in the log, and see that it is there and whole.
+    """Return the last step whose checkpoint was acknowledged in the log; it, or a later one, must be there and whole.
 
     Raises:
         Lost: it is not, or weights that run.json names are not.
     """
     kept = [event for event in events(run) if event["event"] == "checkpoint"]
-    if kept:
-        path = run / "checkpoints" / kept[-1]["file"]
-        require(path.exists(), f"{path.name} was acknowledged and is not there")
-        require(hashlib.sha256(path.read_bytes()).hexdigest() in path.name, f"{path.name} is damaged")
+    steps = kept[-1]["step"] if kept else 0
+    whole = [path for path in (run / "checkpoints").glob("epoch-*.safetensors") if is_whole(path)]
+    newest = max((int(path.name.split("-")[3]) for path in whole), default=0)
+    require(newest >= steps, f"step {steps} was acknowledged, and the newest checkpoint is of step {newest}")
+    # a later one may be there whose line a kill forestalled, and this one be removed for it
+    require(newest > steps or not kept or kept[-1]["file"] in {path.name for path in whole}, "another checkpoint")
     if json.loads((run / "run.json").read_text())["weights_sha256"] is not None:
         load(run)
-    return kept[-1]["step"] if kept else 0
+    return steps
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Whether the content of a checkpoint has the checksum in its name."""
+    return hashlib.sha256(checkpoint.read_bytes()).hexdigest() in checkpoint.name
 
 
 def result(run: Path) -> Result:

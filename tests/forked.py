@@ -1,18 +1,20 @@
 """Commands of treadle in forked processes: these start in milliseconds, and may be killed.
 
-    python tests/forked.py
+    python tests/forked.py RECIPE
 
 is a process that forks for others: it reads a JSON object a line, with arguments, folder and fault, and answers with
 how the command ended. It imports treadle, trains once, and has one thread when it forks, for others do not come along.
 To the system the copy is a process like any: files, locks, signals and the end are its own.
 """
 
+import io
 import json
 import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, chdir, nullcontext, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -97,8 +99,15 @@ def run(arguments: Sequence[object], folder: Path, fault: Fault | None = None, a
     return begin(arguments, folder, fault, around).ended()
 
 
+def warm_up(recipe: Path) -> None:
+    """Train once, so that the kernels are loaded, in this process and its copies."""
+    with tempfile.TemporaryDirectory() as runs, chdir(recipe.parent), redirect_stdout(io.StringIO()):
+        call(["run", recipe.name, "--runs", runs, "--json"])
+
+
 def serve() -> None:
     """Answer requests until there are no more."""
+    warm_up(Path(sys.argv[1]))
     for line in sys.stdin:
         request: dict[str, Any] = json.loads(line)
         fault = Fault(**request["fault"]) if request["fault"] else None
