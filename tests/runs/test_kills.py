@@ -10,12 +10,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from ended_runs import RUN, finish, require_told, result, resumed, run_in, undisturbed, write_recipe
-from filecalls import MOMENTS, Fault
-from forked import Ended
 from safetensors import safe_open
 from safetensors.numpy import load, save
 
+from ended_runs import RUN, finish, require_told, result, resumed, run_in, undisturbed, write_recipe
+from filecalls import MOMENTS, Fault
+from forked import Ended
 from treadle.runs.files import locked
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, and asks /proc for files")
@@ -227,3 +227,21 @@ def test_a_run_trained_further_keeps_its_epochs_through_kills(run, folder, wante
         assert found[3] == wanted[0][3]  # the test set is not looked at again
         shutil.rmtree(folder / "runs")
     shutil.rmtree(finished)
+
+
+def test_killed_before_the_last_weights_are_renamed(run, folder, wanted):
+    calls = wanted[1]
+    validated = [number for number, name in enumerate(calls, 1) if name == "evaluation"][-2]
+    checkpoint = calls.index("flush", validated) + 1
+    assert run(RUN, folder, Fault(calls.index("flush", checkpoint) + 1)).code == -9  # so that resume saves the weights
+    found = run_in(folder)
+    again = folder / "again"
+    shutil.copytree(folder / "runs", again)
+    calls = run(["resume", found], folder, Fault()).calls
+    shutil.rmtree(folder / "runs")
+    again.rename(folder / "runs")
+    last = len(calls) - calls[::-1].index("replace")
+    assert run(["resume", found], folder, Fault(last)).code == -9
+    assert json.loads((found / "run.json").read_text())["status"] == "finished"
+    assert (found / "weights-new.safetensors").exists()
+    finish(folder, run, wanted[0])

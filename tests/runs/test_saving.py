@@ -8,8 +8,8 @@ import pytest
 from treadle.data import Dataset, Sets
 from treadle.errors import RunError
 from treadle.recipe import Recipe
-from treadle.runs import load, save, train
 from treadle.runs import folder as folder_module
+from treadle.runs import load, save, train
 from treadle.runs.log import log
 
 

@@ -147,15 +147,19 @@ def save(folder: Path, recipe: Recipe, run: Run, status: Status = "finished") ->
         if _is_there(folder / _WEIGHTS, weights):
             _write_about(folder, about)
             return
-        _end_save(folder)
+        end_save(folder)
         replace(folder / _NEW_WEIGHTS, weights)
         _write_about(folder, about)
         (folder / _NEW_WEIGHTS).replace(folder / _WEIGHTS)
 
 
-def _end_save(folder: Path) -> None:
-    """Rename the new weights where an earlier save ended before that, for those that run.json names must stay."""
-    with suppress(FileNotFoundError):
+def end_save(folder: Path) -> None:
+    """Rename the new weights where an earlier save ended before that, for those that run.json names must stay.
+
+    Raises:
+        RunError: they cannot be renamed.
+    """
+    with _told(folder), suppress(FileNotFoundError):
         content = (folder / _NEW_WEIGHTS).read_bytes()
         if hashlib.sha256(content).hexdigest() == _json(folder / ABOUT).get("weights_sha256"):
             (folder / _NEW_WEIGHTS).replace(folder / _WEIGHTS)

@@ -13,7 +13,7 @@ from treadle.errors import RunError, TreadleError
 from treadle.recipe import Recipe
 from treadle.runs import checkpoints
 from treadle.runs.files import locked
-from treadle.runs.folder import RECIPE, begin, keep_recipe, mark, read_about, require_same_data, save
+from treadle.runs.folder import RECIPE, begin, end_save, keep_recipe, mark, read_about, require_same_data, save
 from treadle.runs.log import log
 from treadle.train import Finding, Interrupted, Progress, Run, State, fit
 
@@ -70,6 +70,7 @@ def resume(folder: Path, epochs: int | None = None, hooks: Hooks = Hooks()) -> R
     """
     read_about(folder)  # before the lock, which what is no run does not get
     with locked(folder):
+        end_save(folder)
         about = read_about(folder)
         recipe = Recipe.read(folder / RECIPE)
         if epochs is not None:
