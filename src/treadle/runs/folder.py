@@ -95,18 +95,13 @@ class About(BaseModel):
 def create(root: Path, name: str) -> Path:
     """Make a new folder under root, named by the time and a name, and return it."""
     stamp = datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
-    above = [root, *(parent.parent for parent in (root, *root.parents) if not parent.exists())]
     for number in range(1, 1000):
         folder = root / (f"{stamp}-{name}" + (f"-{number}" if number > 1 else ""))
         try:
             folder.mkdir(parents=True)
-            for parent in above:
-                flush(parent)
         except FileExistsError:
             continue
         except OSError as error:
-            with suppress(OSError):
-                folder.rmdir()
             raise RunError(f"{folder}: cannot be made: {error.strerror}") from error
         return folder
     raise RunError(f"{root}: a thousand runs began in this second")
@@ -119,6 +114,9 @@ def begin(folder: Path, recipe: Recipe, sets: Sets) -> None:
         RunError: a file cannot be written.
     """
     with _told(folder):
+        for above in (folder.parent, folder.parent.parent):  # `create` may have made both
+            with suppress(PermissionError):
+                flush(above)
         _save_recipe(folder, recipe)
         _write_about(folder, _about(sets, "running", datetime.now().astimezone().isoformat(timespec="seconds")))
 
