@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from harness import context, describe_machine, make_parser, markdown_table, positive, preamble, write_report
+from harness import context, describe_machine, make_parser, markdown_table, plural, positive, preamble, write_report
 
 KINDS = {"fit alone": None, "run folder": {}, "checkpoint every 100 steps": {"saving.checkpoint_steps": 100}}
 SAVING = ("treadle.runs.train.begin", "treadle.runs.train.save", "treadle.runs.train.log")
@@ -110,7 +110,7 @@ def table(report: dict[str, Any]) -> list[str]:
         "# What recording and saving a run costs",
         "",
         f"LeNet, Adam, batches of 100, one epoch of {samples:,} samples of MNIST, validation and test; one thread; "
-        f"median (from, to) of {len(rounds)} rounds. All three came to the same training loss.",
+        f"median (from, to) of {plural(len(rounds), 'round')}. All three came to the same training loss.",
         "",
         *preamble(report),
         *markdown_table(head, rows),

@@ -82,7 +82,7 @@ def newest(run):
     ],
 )
 def test_at_calls_on_files(run, folder, wanted, act, when, first):
-    for number, name in list(enumerate(wanted[1], 1))[first::12]:
+    for number, name in list(enumerate(wanted[1], 1))[first::15]:
         if when == "half":  # the write that comes next
             number = wanted[1].index("write", min(number, len(wanted[1]) - 1) - 1) + 1
             name = "write"
@@ -93,13 +93,21 @@ def test_at_calls_on_files(run, folder, wanted, act, when, first):
         finish(folder, run, wanted[0])
 
 
+def test_a_file_is_flushed_before_it_is_renamed_and_its_name_before_older_ones_are_removed(wanted):
+    calls = " ".join(wanted[1])
+    whole = "open write flush fsync replace open fsync"
+    assert calls.count(whole) == calls.count("flush") > 10
+    assert calls.count("unlink") == calls.count(f"{whole} unlink open write")  # and then the line of the log
+    assert calls.count("replace") == calls.count(whole) + calls.count(f"{whole} replace open write")  # weights
+
+
 def test_at_calls_of_a_resume(run, folder, wanted, killed):
     again = folder / "again"
     shutil.copytree(folder / "runs", again)
     resume = ["resume", killed]
     calls = run(resume, folder, Fault()).calls
     for act, first in (("kill", 3), ("SIGINT", 6), ("EIO", 4)):
-        for number, name in list(enumerate(calls, 1))[first::15]:
+        for number, name in list(enumerate(calls, 1))[first::20]:
             if act == "EIO" and name in MOMENTS:
                 continue
             shutil.rmtree(folder / "runs", ignore_errors=True)
@@ -217,7 +225,7 @@ def test_a_run_trained_further_keeps_its_epochs_through_kills(run, folder, wante
     calls = run(further, folder, Fault()).calls
     shutil.rmtree(folder / "runs")
     recipe_is_written = calls.index("replace") + 1
-    for number in range(recipe_is_written + 1, len(calls) + 1, 6):
+    for number in range(recipe_is_written + 1, len(calls) + 1, 9):
         shutil.copytree(finished, folder / "runs")
         assert run(further, folder, Fault(number)).code == -9
         ended = run(["resume", f"runs/{name}"], folder)
