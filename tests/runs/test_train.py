@@ -72,12 +72,12 @@ def test_with_more_patience_it_goes_on_as_if_it_had_had_it(recipe, tmp_path):
 
 
 def test_a_run_that_ended_before_its_test_is_tested_and_not_trained(recipe, tmp_path, monkeypatch):
-    def failed(run):
+    def failed(run, data):
         raise MemoryError
 
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr("treadle.train.Run.test", failed)
+        patch.setattr("treadle.train.Run.evaluate", failed)
         with pytest.raises(MemoryError):
             trained(recipe, folder)
     before = checkpoints.newest(folder)[0]

@@ -232,7 +232,8 @@ class TextReport(Report):
 
     def interrupted(self, run: Run, folder: Path) -> None:
         """Print where the run was saved."""
-        self._print(f"\nstopped in epoch {len(run.history) + 1} of {self.epochs}, after {run.step} steps in all")
+        epoch = min(len(run.history) + 1, self.epochs)  # the test comes after the last
+        self._print(f"\nstopped in epoch {epoch} of {self.epochs}, after {run.step} steps in all")
         if run.tested is None:
             self._print(f"saved in {folder}; the test set was not looked at")
         else:

@@ -280,11 +280,12 @@ class _Climber:
             return step
         wanted = self.seeds[: self.planned.get(step.name, len(self.seeds))]
         first = wanted[: self.workers.count]
-        before = time.monotonic()
+        before, trained = time.monotonic(), self.found.trained
         if not self._carry_out(step, {seed: (folders[seed], recipes[seed]) for seed in first}, left):
             return step
         rest = wanted[len(first) :]
-        if self.ladder.minutes is not None and step.name not in self.planned and time.monotonic() - before > 0.1:
+        new = self.found.trained > trained and step.name not in self.planned
+        if new and self.ladder.minutes is not None:
             share = (self.ladder.minutes * 60 - (time.monotonic() - self.begun)) / (left + 1)
             rounds = int(share / (time.monotonic() - before))
             rest = rest[: max(rounds * self.workers.count, LEAST - len(first), 0)]

@@ -88,13 +88,17 @@ def write(folder: Path, progress: Progress, keep: int) -> Path:
 def newest(folder: Path) -> tuple[Progress | None, list[str]]:
     """Return the progress of the newest checkpoint that is whole, and what is wrong with those after it.
 
-    None where there is no checkpoint at all. Damaged ones are renamed to *.damaged, out of the way of later ones.
+    None where there is no checkpoint at all. Damaged ones are renamed to *.damaged, out of the way of later ones, and
+    what a killed write left is removed, so the run must be locked.
 
     Raises:
         RunError: there are checkpoints, and none is whole; or one is of a newer format.
     """
     faults: list[str] = []
     damaged: list[Path] = []
+    for part in (folder / FOLDER).glob("epoch-*.part"):  # of a write that was killed
+        with suppress(OSError):
+            part.unlink()
     for path in _found(folder):
         try:
             content = path.read_bytes()

@@ -29,7 +29,7 @@ from treadle.metrics import METRICS
 from treadle.nn import Module
 from treadle.recipe import Recipe
 from treadle.runs.about import ABOUT, FORMAT, Status, read_about, read_json, require_same_data, told, write_about
-from treadle.runs.files import replace
+from treadle.runs.files import flush, replace
 from treadle.runs.log import to_json
 from treadle.train import Evaluation, Run
 from treadle.tree import Tree, leaves, map_with_path
@@ -62,6 +62,9 @@ def begin(folder: Path, recipe: Recipe, sets: Sets) -> None:
         RunError: a file cannot be written.
     """
     with told(folder):
+        for above in (folder.parent, folder.parent.parent):  # `create` may have made both
+            with suppress(PermissionError):
+                flush(above)
         _save_recipe(folder, recipe)
         started = datetime.now().astimezone().isoformat(timespec="seconds")
         write_about(folder, _about(sets, polarity_of(sets.train.inputs), "running", started))
@@ -92,9 +95,23 @@ def save(folder: Path, recipe: Recipe, run: Run, status: Status = "finished") ->
         if _is_there(folder / _WEIGHTS, weights):
             write_about(folder, about)
             return
+        end_save(folder)
         replace(folder / _NEW_WEIGHTS, weights)
         write_about(folder, about)
         (folder / _NEW_WEIGHTS).replace(folder / _WEIGHTS)
+
+
+def end_save(folder: Path) -> None:
+    """Rename the new weights where an earlier save ended before that, for those that run.json names must stay.
+
+    Raises:
+        RunError: they cannot be renamed.
+    """
+    with told(folder), suppress(FileNotFoundError):
+        content = (folder / _NEW_WEIGHTS).read_bytes()
+        if hashlib.sha256(content).hexdigest() == read_json(folder / ABOUT).get("weights_sha256"):
+            (folder / _NEW_WEIGHTS).replace(folder / _WEIGHTS)
+            flush(folder)
 
 
 def mark(folder: Path, status: Status) -> None:
@@ -104,6 +121,16 @@ def mark(folder: Path, status: Status) -> None:
         RunError: it cannot be written.
     """
     _change(folder, status=status)
+
+
+def keep_recipe(folder: Path, recipe: Recipe) -> None:
+    """Write the recipe of a run into its folder, and change nothing else.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    with told(folder):
+        _save_recipe(folder, recipe)
 
 
 def record_test(folder: Path, test: dict[str, Any]) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from treadle.errors import RunError
 
@@ -22,8 +24,9 @@ def log(folder: Path, event: str, **values: Any) -> None:
     """
     time = datetime.now().astimezone().isoformat(timespec="milliseconds")
     try:
-        with (folder / LOG).open("a", encoding="utf-8") as file:
-            file.write(to_json({"time": time, "event": event, **values}) + "\n")
+        with (folder / LOG).open("ab+") as file:
+            line = to_json({"time": time, "event": event, **values}) + "\n"
+            file.write(("\n" if _is_torn(file) else "").encode() + line.encode("utf-8"))
     except OSError as error:
         raise RunError(f"{folder / LOG}: cannot be written: {error.strerror or error}") from error
 
@@ -36,10 +39,22 @@ def last(folder: Path, event: str) -> dict[str, Any]:
     """
     try:
         lines = (folder / LOG).read_text(encoding="utf-8").splitlines()
-        found = [line for line in map(json.loads, lines) if line["event"] == event]
-        return dict(found[-1])
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise RunError(f"{folder / LOG}: damaged: no line of {event} can be read") from error
+    except (OSError, ValueError) as error:
+        raise RunError(f"{folder / LOG}: cannot be read: {error}") from error
+    for line in reversed(lines):
+        with suppress(ValueError, TypeError):  # of a line that a kill met
+            found = json.loads(line)
+            if found.get("event") == event:
+                return dict(found)
+    raise RunError(f"{folder / LOG}: has no line of {event}")
+
+
+def _is_torn(file: BinaryIO) -> bool:
+    """Whether the last line has no end, for a kill or a full disk met it."""
+    if not file.seek(0, os.SEEK_END):
+        return False
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) != b"\n"
 
 
 def to_json(value: Any, indent: int | None = None) -> str:

@@ -14,7 +14,17 @@ from treadle.recipe import Recipe
 from treadle.runs import checkpoints
 from treadle.runs.about import read_about, require_same_data
 from treadle.runs.files import locked
-from treadle.runs.folder import RECIPE, begin, load, mark, record_test, save, save_evaluation
+from treadle.runs.folder import (
+    RECIPE,
+    begin,
+    end_save,
+    keep_recipe,
+    load,
+    mark,
+    record_test,
+    save,
+    save_evaluation,
+)
 from treadle.runs.log import log
 from treadle.runs.trackers import Trackers, require
 from treadle.train import Evaluation, Finding, Interrupted, Progress, Run, State, fit, stopped_early
@@ -75,16 +85,18 @@ def resume(folder: Path, epochs: int | None = None, hooks: Hooks = Hooks(), *, t
         RunError: it is trained by another process, damaged, finished, or its data has changed.
         TreadleError, Interrupted: as in `train`.
     """
-    about = read_about(folder)
-    recipe = Recipe.read(folder / RECIPE)
-    if epochs is not None:
-        recipe = recipe.change({"training.epochs": epochs}, "--epochs")
+    read_about(folder)  # before the lock, which what is no run does not get
     with locked(folder):
+        end_save(folder)
+        about = read_about(folder)
+        recipe = Recipe.read(folder / RECIPE)
+        if epochs is not None:
+            recipe = recipe.change({"training.epochs": epochs}, "--epochs")
         progress, faults = checkpoints.newest(folder)
         done = progress.epoch if progress else 0
-        if done > recipe.training.epochs:
+        if done > recipe.training.epochs or (progress and progress.batch and done == recipe.training.epochs):
             raise RunError(f"{folder}: {done} epochs are done, which --epochs {recipe.training.epochs} cannot undo")
-        if about.test is not None and done == recipe.training.epochs:
+        if about.status == "finished" and done == recipe.training.epochs:
             raise RunError(
                 f"{folder}: is finished, with {done} epochs: to train further, give the number of all with --epochs"
             )
@@ -96,6 +108,8 @@ def resume(folder: Path, epochs: int | None = None, hooks: Hooks = Hooks(), *, t
             )
         sets = recipe.load_data()
         require_same_data(folder, about, sets)
+        keep_recipe(folder, recipe)  # so that a run that is ended once more still has the epochs it was given
+        mark(folder, "running")
         log(folder, "resume", step=progress.step if progress else 0, epochs=recipe.training.epochs, faults=faults)
         if hooks.on_start:
             hooks.on_start(recipe, sets, progress, faults)
@@ -170,12 +184,24 @@ def _carry_out(
             evaluate_train=recipe.training.evaluate_train,
             on_finding=on_finding,
         )
+        assert run.progress is not None
+        if run.step > kept:  # training ended early
+            keep(run.progress)
+        run.tested = tested
+        try:
+            if test and tested is None:
+                evaluation = run.evaluate(sets.test)
+                run.tested = {**evaluation.flat(), "weights_epoch": run.weights_epoch}
+                save_evaluation(folder, evaluation)
+            save(folder, recipe, run)
+        except KeyboardInterrupt as stop:
+            raise Interrupted(run, stop) from None
     except Interrupted as interrupted:
         run = interrupted.run
         assert run.progress is not None
         run.tested = tested
-        if run.step or run.history:
-            keep(run.progress)
+        keep(run.progress)
+        if run.step:
             save(folder, recipe, run, "interrupted")
         else:
             mark(folder, "interrupted")
@@ -188,15 +214,6 @@ def _carry_out(
         if (folder / checkpoints.FOLDER).exists():
             error.add_note(f"the run up to its last checkpoint is saved in {folder}")
         raise
-    assert run.progress is not None
-    if run.step > kept:  # training ended early
-        keep(run.progress)
-    run.tested = tested
-    if test and tested is None:
-        evaluation = run.evaluate(sets.test)
-        run.tested = {**evaluation.flat(), "weights_epoch": run.weights_epoch}
-        save_evaluation(folder, evaluation)
-    save(folder, recipe, run)
     log(folder, "end", test=run.tested, stopped_early=run.stopped_early)
     trackers.end(run)
     return run
