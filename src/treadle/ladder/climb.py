@@ -174,6 +174,8 @@ def climb(
         KeyboardInterrupt: on Ctrl-C; runs that were begun have saved their state, and the next climb goes on there.
     """
     ladder.require_valid()
+    if workers is not None and workers < 1:
+        raise TreadleError(f"workers should be a whole number of at least 1, found {workers}")
     with Workers(workers or _cores()) as processes:
         return _Climber(ladder, folder, processes, on_step, on_progress).climb(views)
 

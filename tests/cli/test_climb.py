@@ -1,0 +1,73 @@
+"""`treadle climb`: the table, and JSON."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "ladder.toml"
+
+
+@pytest.fixture
+def short(tmp_path):
+    """The example with two seeds and its first two rungs."""
+    text = EXAMPLE.read_text(encoding="utf-8").replace("seeds = 5", "seeds = 2").replace("epochs = 2", "epochs = 1")
+    parts = text.split("[[rung]]")
+    (tmp_path / "short.toml").write_text("[[rung]]".join(parts[:3]), encoding="utf-8")
+    return "short.toml"
+
+
+def test_the_table_and_the_record(cli, short, tmp_path):
+    code, out, err = cli("climb", short, "--workers", 2, "--ablate", "--alone")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "2 changes to a baseline, 2 seeds each, judged by validation accuracy"
+    assert lines[2].split() == "rung mean change 95 % interval p seeds seconds per s verdict".split()
+    assert lines[3].startswith("baseline ")
+    assert lines[4].startswith("a hidden layer with ReLU ")
+    record = next((tmp_path / "climbs").glob("*[0-9a-f].json"))
+    told = json.loads(record.read_text(encoding="utf-8"))
+    assert [step["name"] for step in told["steps"]] == ["baseline", "a hidden layer with ReLU", "Adam"]
+    for line, step in zip(lines[3:6], told["steps"], strict=True):
+        mean = sum(step["values"]) / 2
+        assert f" {mean:.4f} " in line
+        assert step["kept"] == (step["verdict"] in ("baseline", "better"))
+    if told["final"] is None:
+        assert "no change was kept: the test set was not opened" in out
+    else:
+        assert "test set, opened once, for the baseline and the top, 2 seeds each:" in out
+        assert "McNemar's test" in out
+        top = next((tmp_path / "climbs").glob("*-top.toml"))
+        assert f"train the top: treadle run {top.relative_to(tmp_path)}" in out
+        assert cli("show", top)[0] == 0
+    again = cli("climb", short, "--workers", 2, "--ablate", "--alone")
+    assert "\n0 runs were trained, " in again[1]
+    assert again[1].splitlines()[3:6] == lines[3:6]
+
+
+def test_json(cli, short):
+    code, out, err = cli("climb", short, "--json", "--seeds", 1, "--workers", 1)
+    assert (code, err) == (0, "")
+    told = [json.loads(line) for line in out.splitlines()]
+    steps = [line for line in told if line["event"] == "step"]
+    assert [step["seeds"] for step in steps] == [[0]] * 3
+    assert {step["verdict"] for step in steps[1:]} == {"cannot tell"}
+    assert told[-1]["event"] == "end"
+    assert told[-1]["trained"] == 3
+    assert told[-1]["final"] is None
+    assert all(line["left"] >= 0 for line in told if line["event"] == "progress")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["none.toml"], "error: none.toml: cannot be read: No such file"),
+        (["short.toml", "--seeds", "0"], "error: ladder: seeds should be greater than or equal to 1, found '0'"),
+        (["short.toml", "--minutes", "0"], "error: ladder: minutes should be greater than 0, found '0"),
+        (["short.toml", "--workers", "0"], "error: workers should be a whole number of at least 1, found 0"),
+    ],
+)
+def test_what_is_wrong_is_told(cli, short, arguments, expected):
+    code, _, err = cli("climb", *arguments)
+    assert code == 2
+    assert err.startswith(expected)
