@@ -6,10 +6,16 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from PIL import Image, PngImagePlugin
+from safetensors.numpy import save
+
+import treadle as td
+from treadle import data
+from treadle.runs.checkpoints import to_bytes
 
 
 def joined(*parts: bytes) -> bytes:
@@ -167,3 +173,68 @@ def parquet_files() -> list[bytes]:
         parquet.write_table(arrow.table(columns), stream, store_schema=number == 1, **settings)
         found.append(bytes([number]) + stream.getvalue())
     return found
+
+
+RECIPE = """[network]
+layers = ["linear 3"]
+
+[loss]
+kind = "cross_entropy"
+
+[optimizer]
+kind = "adam"
+lr = 0.1
+schedule = ["warmup 1", "cosine 2"]
+
+[data]
+source = "wine"
+batch_size = 10
+"""
+
+
+def _run() -> Any:
+    draws = np.random.default_rng(0)
+    rows = data.Dataset(draws.random((30, 2)), np.arange(30) % 3, ("a", "b", "c"), "rows")
+    sets = data.Sets(rows, rows, rows, "rows", "made up")
+    network = td.nn.Sequential(td.nn.Linear(3))
+    return td.fit(network, sets, loss="cross_entropy", optimizer=td.optim.Adam(0.1), batch_size=10, epochs=2)
+
+
+def checkpoints() -> list[bytes]:
+    """Return checkpoints of small trainings."""
+    return [to_bytes(_run().progress), to_bytes(replace(_run().progress, diagnosis=None, best=None))]
+
+
+def weights() -> list[bytes]:
+    """Return weights that fit RECIPE and `about`."""
+    return [save({"linear1.weight": np.zeros((2, 3), kind), "linear1.bias": np.zeros(3, kind)}) for kind in "fd"]
+
+
+def about() -> dict[str, Any]:
+    """Return what run.json holds for RECIPE."""
+    part = {"name": "rows", "fingerprint": "0", "shape": [2], "dtype": "float64", "range": [0.0, 1.0]}
+    return {
+        "format": 2,
+        "status": "finished",
+        "started": None,
+        "data": {**part, "classes": ["a", "b", "c"], "encoding": None},
+        "scale": {"kind": "minmax", "offset": [0.0], "factor": [1.0]},
+        "metrics": ["accuracy"],
+        "steps": 6,
+        "history": [{"epoch": 1, "train_loss": 1.0}],
+        "findings": [],
+        "test": None,
+        "weights_epoch": 1,
+        "weights_sha256": None,
+    }
+
+
+def runs() -> list[bytes]:
+    """Return run.json of this format and of the one before."""
+    return [json.dumps(about()).encode(), json.dumps({**about(), "format": 1}).encode()]
+
+
+def ladders() -> list[bytes]:
+    """Return a ladder."""
+    inside = RECIPE.replace("[", "[baseline.", 1).replace("\n\n[", "\n\n[baseline.")
+    return [f"seeds = 2\n{inside}\n[[rung]]\nname = 'b'\nchange = {{ optimizer.lr = 0.2 }}\n".encode()]

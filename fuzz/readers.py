@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of the readers of data: any bytes are read, or refused with DataError or MemoryLimitError.
+"""Coverage-guided fuzzing of the readers of data, runs and recipes: any bytes are read, or refused with their errors.
 
     pip install atheris
     python fuzz/readers.py all --seconds 60
@@ -29,13 +29,24 @@ import atheris
 
 PACKAGES = ("treadle", "zipfile", "json", "numpy.lib", "PIL")  # whose branches guide the fuzzing
 # what is imported where it is needed, and is here before, since nothing may be imported while a file is read
-LATE = ("csv", "decimal", "difflib", "faulthandler", "gzip", "lzma", "psutil", "unicodedata", "zipfile")
+LATE = (
+    "tomlkit",
+    "shlex",
+    "csv",
+    "decimal",
+    "difflib",
+    "faulthandler",
+    "gzip",
+    "lzma",
+    "psutil",
+    "unicodedata",
+    "zipfile",
+)
 LATE += tuple(f"PIL.{kind}ImagePlugin" for kind in ("Bmp", "Jpeg", "Mpo", "Png", "Tiff"))
 with contextlib.redirect_stderr(io.StringIO()), atheris.instrument_imports(include=PACKAGES):
     from targets import TARGETS
 
     from treadle.data import Sets
-    from treadle.errors import DataError, MemoryLimitError
 
     for late in LATE:
         importlib.import_module(late)
@@ -103,7 +114,7 @@ def fuzz(name: str, folder: Path, flags: list[str]) -> None:
         try:
             require_consistent(target.read(content, inside))
             accepted += 1
-        except (DataError, MemoryLimitError):
+        except target.errors:
             rejected += 1
         finally:
             guard.on = False

@@ -1,7 +1,9 @@
 """What is fuzzed: how bytes get into each reader, and from which valid files it begins."""
 
 import gzip
+import hashlib
 import importlib.util
+import json
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,17 +12,24 @@ from typing import Any, NamedTuple
 import files
 
 from treadle import data
+from treadle.errors import DataError, MemoryLimitError, RecipeError, RunError
+from treadle.ladder import Ladder
+from treadle.recipe import Recipe
+from treadle.runs import load
+from treadle.runs.about import parse_about
+from treadle.runs.checkpoints import from_bytes
 
 LIMIT = 1 << 22  # bytes, where a reader takes a limit
 
 
 class Target(NamedTuple):
-    """How bytes get into a reader, valid inputs to start from, tokens of the format, and the longest input."""
+    """How bytes get into a reader, valid inputs to start from, tokens of the format, longest input, and its errors."""
 
     read: Callable[[bytes, Path], Any]
     valid: Callable[[], list[bytes]]
     tokens: tuple[bytes, ...] = ()
     longest: int = 4096
+    errors: tuple[type[Exception], ...] = (DataError, MemoryLimitError)
 
 
 def file(folder: Path, name: str, content: bytes) -> Path:
@@ -68,6 +77,19 @@ def read_image(name: str, change: Callable[[bytes], bytes] = bytes) -> Callable[
         )
 
     return read
+
+
+def read_run(content: bytes, folder: Path) -> Any:
+    file(folder, "run.json", content)
+    return parse_about(folder)
+
+
+def read_weights(content: bytes, folder: Path) -> Any:
+    about = {**files.about(), "weights_sha256": hashlib.sha256(content).hexdigest()}
+    file(folder, "run.json", json.dumps(about).encode())
+    file(folder, "recipe.toml", files.RECIPE.encode())
+    file(folder, "weights.safetensors", content)
+    return load(folder).parameters
 
 
 NUMBERS = (b"NA", b"nan", b"1e308", b"-1e308", b"9007199254740993", b"1_0", b"inf", b"0.5", b"1e999", b"0" * 60)
@@ -121,6 +143,24 @@ TARGETS = {
     ),
     "jpeg": Target(read_image("a.jpg"), files.jpeg_files, (b"Exif\0\0", b"MPF\0", b"JFIF\0", b"Adobe", *MARKERS)),
     "bmp": Target(read_image("a.bmp"), files.bmp_files),
+}
+STAGES = tuple(b"[data] [network] [loss] [optimizer] [resources] [training] [saving] layers= kind= preset= lr=".split())
+RUN_ERRORS = (RunError, RecipeError, MemoryLimitError)
+TARGETS |= {
+    "checkpoint": Target(
+        lambda c, _: from_bytes(c, "a"),
+        files.checkpoints,
+        (b'"F32"', b'"dtype":', b'"shape":[', b"NaN"),
+        errors=RUN_ERRORS,
+    ),
+    "weights": Target(
+        read_weights, files.weights, (b'"F32"', b'"F64"', b'"dtype":', b'"shape":[', b"__metadata__"), errors=RUN_ERRORS
+    ),
+    "run_json": Target(read_run, files.runs, (b'"format"', b"null", b"[]", b"{}", b"1e999"), errors=RUN_ERRORS),
+    "recipe": Target(
+        lambda c, to: Recipe.read(file(to, "a.toml", c)), lambda: [files.RECIPE.encode()], STAGES, errors=RUN_ERRORS
+    ),
+    "ladder": Target(lambda c, to: Ladder.read(file(to, "a.toml", c)), files.ladders, STAGES, errors=RUN_ERRORS),
 }
 if importlib.util.find_spec("pyarrow"):
     TARGETS["parquet"] = Target(read_parquet, files.parquet_files, (b"PAR1", b"ARROW:schema"))

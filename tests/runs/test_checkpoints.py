@@ -79,7 +79,7 @@ def test_none_yet_and_files_that_are_none(tmp_path, progress):
     progress.step += 1
     write(tmp_path, progress, keep=1)
     assert not path.exists()
-    assert len(list(path.parent.iterdir())) == 5
+    assert len(list(path.parent.iterdir())) == 4  # what a kill left of a file that was written goes as well
 
 
 @pytest.mark.parametrize("keep", [1, 2, 3])

@@ -222,7 +222,7 @@ class _Climber:
         for view in views:
             if view != "climb":
                 found.views[view] = list(self._view(view))
-        self._told()
+        self._save()
         return found
 
     def _view(self, view: View) -> Iterator[Step]:
@@ -358,9 +358,12 @@ class _Climber:
         return self.data[key]
 
     def _told(self) -> None:
-        replace(self.record, to_json(self.found.to_dict(), indent=2).encode("utf-8"))
+        self._save()
         if self.on_step:
             self.on_step(self.found)
+
+    def _save(self) -> None:
+        replace(self.record, to_json(self.found.to_dict(), indent=2).encode("utf-8"))
 
 
 @cache

@@ -321,6 +321,14 @@ def parse_optimizer(text: str) -> Optimizer:
     return _parse("optimizer", OPTIMIZERS, text)  # type: ignore[no-any-return]
 
 
+# made here, for making types of annotations evaluates them, which no reading of a file should
+_HINTS = {
+    chosen: get_type_hints(chosen)
+    for choices in (LAYERS, SCHEDULES, SPLITS, AUGMENTATIONS, OPTIMIZERS, AVERAGES)
+    for chosen in choices.values()
+}
+
+
 def _parse(what: str, choices: Mapping[str, Any], text: str) -> Any:
     try:
         name, *parts = shlex.split(text) or [""]
@@ -339,7 +347,7 @@ def _parse(what: str, choices: Mapping[str, Any], text: str) -> Any:
         bound = inspect.signature(choices[name]).bind(*positional, **named)
     except TypeError as error:
         raise ValueError(f"{what} {text!r}: {error}; {takes}") from error
-    hints = get_type_hints(choices[name])
+    hints = _HINTS[choices[name]]
     for key, value in bound.arguments.items():
         try:
             TypeAdapter(hints[key]).validate_python(value, strict=True)

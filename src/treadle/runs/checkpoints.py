@@ -163,7 +163,7 @@ def _numbers(content: bytes, name: str) -> _Numbers:
     length = int.from_bytes(content[:8], "little")
     if not 0 < length <= min(_HEADER, len(content) - 8):
         raise ValueError(f"a header of {length} bytes")
-    header = json.loads(content[8 : 8 + length], object_pairs_hook=_once)
+    header = json.loads(content[8 : 8 + length].decode(), object_pairs_hook=_once)
     text = header["__metadata__"]["progress"]
     values = json.loads(text, object_pairs_hook=_once)
     found = values["format"]
