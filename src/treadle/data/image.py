@@ -2,6 +2,8 @@
 
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,11 @@ from numpy.typing import NDArray
 from treadle.errors import DataError
 
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP"}
-_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
-_ORIENTATION = 0x0112  # the EXIF tag
+MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
+ORIENTATION = 0x0112  # the EXIF tag
 _ORIENTED = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}  # where Pillow looks for it
 _SCAN, _MOST_SCANS = b"\xff\xda", 100  # of a progressive JPEG: some bytes of a scan go over all pixels
-_PNG_BIT_DEPTH = 24  # its byte in the file: Pillow reduces 16-bit colour to 8 without a word
+PNG_BIT_DEPTH = 24  # its byte in the file: Pillow reduces 16-bit colour to 8 without a word
 _PIXEL, _REST = 8, 2**24  # bytes that a file may have for each pixel, and beside these
 
 
@@ -62,6 +64,29 @@ def decode_image(
         DataError: as `read_image`, except for the size.
     """
     path = Path(path)
+    with opened(path, max_pixels, MODES) as (image, _):
+        image.load()
+        _check_decoded(path, image)
+        image.info.pop("transparency", None)  # there is none, and Pillow would warn of it
+        grey = channels == 1 or (channels is None and image.mode in ("1", "L", "LA"))
+        mode = "L" if grey else "RGB"
+        plain = image if image.mode == mode else image.convert(mode)
+        if size is not None:
+            from PIL.Image import Resampling
+
+            plain = plain.resize(size[::-1], Resampling.BILINEAR)
+        pixels = np.frombuffer(plain.tobytes(), np.uint8).reshape(plain.height, plain.width, -1)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+@contextmanager
+def opened(path: Path, max_pixels: int, modes: tuple[str, ...]) -> Iterator[tuple[Any, bytes]]:
+    """Open an image and check its header; yield it and the content of its file.
+
+    Raises:
+        DataError: no such file, another format or mode, too many pixels, several frames; and, whatever a decoder raises
+            inside the `with` block, a damaged file.
+    """
     if not path.is_file():
         raise DataError(f"{path}: {'expected a file' if path.exists() else 'no such file'}")
     expected = SUFFIXES.get(path.suffix.lower())
@@ -70,23 +95,12 @@ def decode_image(
     try:
         content = _content(path, max_pixels)
         with _opened(path, content) as image:
-            _check_header(path, image, content, expected, max_pixels)
-            image.load()
-            _check_decoded(path, image)
-            image.info.pop("transparency", None)  # there is none, and Pillow would warn of it
-            grey = channels == 1 or (channels is None and image.mode in ("1", "L", "LA"))
-            mode = "L" if grey else "RGB"
-            plain = image if image.mode == mode else image.convert(mode)
-            if size is not None:
-                from PIL.Image import Resampling
-
-                plain = plain.resize(size[::-1], Resampling.BILINEAR)
-            pixels = np.frombuffer(plain.tobytes(), np.uint8).reshape(plain.height, plain.width, -1)
+            _check_header(path, image, content, expected, max_pixels, modes)
+            yield image, content
     except DataError:
         raise
     except Exception as error:  # decoders raise many types on damaged files, all of which mean the same here
         raise DataError(f"{path}: damaged or truncated image: {error}") from error
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 def _content(path: Path, max_pixels: int) -> bytes:
@@ -117,7 +131,9 @@ def _opened(path: Path, content: bytes) -> Any:
     raise DataError(f"{path}: not an image in one of the formats PNG, JPEG, BMP")
 
 
-def _check_header(path: Path, image: Any, content: bytes, expected: str, max_pixels: int) -> None:
+def _check_header(
+    path: Path, image: Any, content: bytes, expected: str, max_pixels: int, modes: tuple[str, ...]
+) -> None:
     width, height = image.size
     if width * height > max_pixels:
         raise DataError(f"{path}: {width}×{height} is more than {max_pixels} pixels")
@@ -127,14 +143,14 @@ def _check_header(path: Path, image: Any, content: bytes, expected: str, max_pix
         raise DataError(f"{path}: expected one image, found {image.n_frames} frames")
     if image.info.get("progressive") and content.count(_SCAN) > _MOST_SCANS:
         raise DataError(f"{path}: more than {_MOST_SCANS} scans, each of which takes time: save it again")
-    if image.format == "PNG" and content[_PNG_BIT_DEPTH] == 16:
+    if image.format == "PNG" and content[PNG_BIT_DEPTH] == 16 and "I;16" not in modes:
         raise DataError(f"{path}: 16 bits a channel; save it with 8")
-    if image.mode not in _MODES:
+    if image.mode not in modes:
         raise DataError(f"{path}: colour mode {image.mode} is not supported; save it as grey or RGB with 8 bits")
 
 
 def _check_decoded(path: Path, image: Any) -> None:
-    orientation = 1 if _ORIENTED.isdisjoint(image.info) else image.getexif().get(_ORIENTATION, 1)
+    orientation = 1 if _ORIENTED.isdisjoint(image.info) else image.getexif().get(ORIENTATION, 1)
     if orientation != 1:
         raise DataError(f"{path}: rotated by its EXIF orientation {orientation}; save it upright")
     transparent = image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from treadle.data.image import SUFFIXES
+from treadle.data.image import MODES, ORIENTATION, PNG_BIT_DEPTH, opened
 from treadle.data.polarity import Polarity, border, polarities
 from treadle.errors import DataError, suggest
 
 POLARITIES = ("auto", "keep", "invert")
-_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "I", "I;16", "I;16B")
-_ORIENTATION = 0x0112  # the EXIF tag
-_SCAN, _MOST_SCANS = b"\xff\xda", 100  # of a progressive JPEG: some bytes of a scan go over all pixels
-_PNG_BIT_DEPTH = 24  # its byte in the file: Pillow reduces 16-bit colour to 8 without a word
+_MODES = (*MODES, "I", "I;16", "I;16B")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +75,9 @@ def prepare_image(
         raise DataError(f"polarity: no choice is called {polarity!r}: {suggest(polarity, POLARITIES)}")
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise DataError(f"{path}: an image has shape (1, H, W) or (3, H, W), the network takes {shape}")
-    image, changes = _decoded(path, max_pixels)
+    with opened(path, max_pixels, _MODES) as (read, content):
+        read.load()
+        image, changes = _plain(path, read, content)
     image, told = _in_channels(image, shape[0])
     changes += told
     image, told, warned = _in_polarity(image, polarity, trained)
@@ -89,58 +87,17 @@ def prepare_image(
     return PreparedImage(np.ascontiguousarray(pixels), tuple(changes + told), tuple(warned))
 
 
-def _decoded(path: Path, max_pixels: int) -> tuple[Any, list[str]]:
+def _plain(path: Path, image: Any, content: bytes) -> tuple[Any, list[str]]:
     """An upright image of mode L or RGB without transparency."""
-    if not path.is_file():
-        raise DataError(f"{path}: {'expected a file' if path.exists() else 'no such file'}")
-    expected = SUFFIXES.get(path.suffix.lower())
-    if expected is None:
-        raise DataError(f"{path}: expected a name ending in {', '.join(SUFFIXES)}, found {path.suffix or 'no ending'}")
-    from PIL import Image, UnidentifiedImageError
-
-    with warnings.catch_warnings():
-        # Pillow only warns below twice its own limit: here that is an error as well.
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            with Image.open(path, formats=sorted(set(SUFFIXES.values()))) as image:
-                _check_header(path, image, expected, max_pixels)
-                image.load()
-                return _plain(path, image)
-        except DataError:
-            raise
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise DataError(f"{path}: more than {max_pixels} pixels: {error}") from error
-        except UnidentifiedImageError as error:
-            raise DataError(f"{path}: not an image in one of the formats PNG, JPEG, BMP") from error
-        except Exception as error:  # decoders raise many types on damaged files, all of which mean the same here
-            raise DataError(f"{path}: damaged or truncated image: {error}") from error
-
-
-def _check_header(path: Path, image: Any, expected: str, max_pixels: int) -> None:
-    width, height = image.size
-    if width * height > max_pixels:
-        raise DataError(f"{path}: {width}×{height} is more than {max_pixels} pixels")
-    if image.format != expected:
-        raise DataError(f"{path}: mislabelled: the name says {expected}, the content is {image.format}")
-    if getattr(image, "n_frames", 1) > 1:
-        raise DataError(f"{path}: expected one image, found {image.n_frames} frames")
-    if image.info.get("progressive") and path.read_bytes().count(_SCAN) > _MOST_SCANS:
-        raise DataError(f"{path}: more than {_MOST_SCANS} scans, each of which takes time: save it again")
-    if image.mode not in _MODES:
-        raise DataError(f"{path}: colour mode {image.mode} is not supported; save it as grey or RGB with 8 bits")
-
-
-def _plain(path: Path, image: Any) -> tuple[Any, list[str]]:
     from PIL import Image, ImageOps
 
     changes: list[str] = []
-    orientation = image.getexif().get(_ORIENTATION, 1)
+    read_as = image.format  # which a turned image has no longer
+    orientation = image.getexif().get(ORIENTATION, 1)
     if orientation in range(2, 9):
         image = ImageOps.exif_transpose(image)
         changes.append(f"turned upright, as its EXIF orientation {orientation} says")
-    with path.open("rb") as file:
-        start = file.read(_PNG_BIT_DEPTH + 1)
-    if start.startswith(b"\x89PNG") and start[_PNG_BIT_DEPTH] == 16:
+    if read_as == "PNG" and content[PNG_BIT_DEPTH] == 16:
         changes.append("16 bits a channel reduced to 8")
     if image.mode.startswith("I"):  # grey of 16 bits
         if "transparency" in image.info:

@@ -14,10 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from treadle.errors import RecipeError, suggest
 from treadle.metrics import METRICS
 from treadle.recipe import CHOICES, Recipe
-from treadle.recipe.recipe import line_of
+from treadle.recipe.recipe import line_of, read_text
 
 Keep = Literal["if better", "always"]
-_LIMIT = 1 << 20  # bytes of a file; a longer one is not a ladder
 
 
 class Rung(BaseModel):
@@ -80,16 +79,7 @@ class Ladder(BaseModel):
         Raises:
             RecipeError: names the file, the line, what was expected and found, and the likely fix.
         """
-        try:
-            with Path(path).open("rb") as file:
-                content = file.read(_LIMIT + 1)
-            if len(content) > _LIMIT:
-                raise RecipeError(f"{path}: longer than {_LIMIT:,} bytes, so it is not a ladder")
-            return cls._parse(content.removeprefix(b"\xef\xbb\xbf").decode("utf-8"), str(path))
-        except OSError as error:
-            raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise RecipeError(f"{path}: byte {error.start} is not UTF-8: save the file as UTF-8") from error
+        return cls._parse(read_text(path, "ladder"), str(path))
 
     @classmethod
     def _parse(cls, text: str, name: str) -> Self:

@@ -86,16 +86,7 @@ class Recipe(BaseModel):
         Raises:
             RecipeError: names the file, the line, what was expected and found, and the likely fix.
         """
-        try:
-            with Path(path).open("rb") as file:
-                content = file.read(_LIMIT + 1)
-            if len(content) > _LIMIT:
-                raise RecipeError(f"{path}: longer than {_LIMIT:,} bytes, so it is not a recipe")
-            return cls.from_toml(content.removeprefix(b"\xef\xbb\xbf").decode("utf-8"), str(path))
-        except OSError as error:
-            raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise RecipeError(f"{path}: byte {error.start} is not UTF-8: save the file as UTF-8") from error
+        return cls.from_toml(read_text(path, "recipe"), str(path))
 
     @classmethod
     def from_toml(cls, text: str, name: str = "recipe") -> Self:
@@ -247,6 +238,24 @@ class Recipe(BaseModel):
             place = f"{self._source.name}, line {line}" if line else self._source.name
             raise RecipeError(f"{place}: [network]: {error}") from error
         return network
+
+
+def read_text(path: str | Path, what: str) -> str:
+    """Return the text of a file that is a recipe, or what else is called by its name in messages.
+
+    Raises:
+        RecipeError: it cannot be read, is too long, or not UTF-8.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(_LIMIT + 1)
+        if len(content) > _LIMIT:
+            raise RecipeError(f"{path}: longer than {_LIMIT:,} bytes, so it is not a {what}")
+        return content.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: byte {error.start} is not UTF-8: save the file as UTF-8") from error
 
 
 def _describe(detail: ErrorDetails, values: Mapping[str, Any], source: _Source) -> str:
