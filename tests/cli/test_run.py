@@ -33,7 +33,7 @@ def test_text_report(cli, recipe, tmp_path, digits):
     assert "test set, 10 samples, looked at once" in out
     (folder,) = (tmp_path / "runs").iterdir()
     assert f"saved in {Path('runs') / folder.name}" in out
-    assert "next: a hidden layer\n  treadle run --set network.preset=mlp_relu" in out
+    assert f"next: a hidden layer\n  treadle run --set data.source={digits} --set network.preset=mlp_relu" in out
     assert "\x1b" not in out
     run = load_run(folder, load(digits))
     assert run.test()["accuracy"] == pytest.approx(accuracy, abs=1e-4)
@@ -42,16 +42,27 @@ def test_text_report(cli, recipe, tmp_path, digits):
 
 def test_advice_runs(cli, digits):
     """What a run says to try next is a command that works, up to the last rung."""
-    arguments, rungs = [], 0
+    arguments, rungs = ["--set", f"data.source={digits}"], 0
     while arguments is not None:
         assert rungs < 5
-        changes = ["--set", f"data.source={digits}", *arguments]
-        code, out, err = cli("run", *changes)
+        code, out, err = cli("run", *arguments)
         assert (code, err) == (0, "")
         advice = re.search(r"^next: .+\n  treadle run (.+)$", out, re.M)
         arguments = advice and advice[1].split()
         rungs += 1
     assert rungs == 4
+
+
+def test_no_advice_of_images_for_a_table(cli):
+    changes = {
+        "data.source": "wine",
+        "network.preset": "softmax",
+        "loss.kind": "cross_entropy",
+        "data.scale": "standard",
+    }
+    _, out, _ = cli("run", *(part for key, value in changes.items() for part in ("--set", f"{key}={value}")))
+    assert "next: " not in out
+    assert re.search(r"^use it: treadle predict runs/\S+ ROWS\.csv$", out, re.MULTILINE)
 
 
 def test_json_lines(cli, recipe, tmp_path):

@@ -15,8 +15,10 @@ from small_sets import three_classes
 from treadle.cli import call
 from treadle.errors import RunError
 from treadle.ladder import Ladder, Rung, climb, compare
+from treadle.ladder.workers import Job, Workers
 from treadle.recipe import Recipe
 from treadle.runs.about import read_about
+from treadle.runs.files import climbing
 
 module = importlib.import_module("treadle.ladder.climb")
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
@@ -164,6 +166,15 @@ def test_time_that_is_short_takes_seeds_from_later_rungs(data, tmp_path):
     )
     again = climb(ladder(data, seeds=8, minutes=1e-6), tmp_path, workers=2)
     assert (again.trained, timeless(again)) == (0, timeless(found))
+    more = climb(ladder(data, seeds=8), tmp_path, workers=2)  # time that is not short gives them back
+    assert {len(step.seeds) for step in more.steps if not step.failed} == {8}
+
+
+def test_time_counts_what_was_taken_from_before(data, tmp_path):
+    short = ladder(data, seeds=2).changed({"rung": []})
+    climb(short, tmp_path, workers=2)
+    found = climb(short.changed({"seeds": 9, "minutes": 1e-6}), tmp_path, workers=2)
+    assert (found.steps[0].seeds, found.trained) == ([0, 1], 0)
 
 
 def test_a_change_that_cannot_be_made_to_what_was_kept_is_told(data, tmp_path):
@@ -175,6 +186,54 @@ def test_a_change_that_cannot_be_made_to_what_was_kept_is_told(data, tmp_path):
     assert (found.steps[1].kept, found.steps[2].verdict) == (False, "failed")
     assert "rung 'more of it': unknown key 'momentum' in [optimizer]" in found.steps[2].failed
     assert found.final is None
+
+
+def test_a_metric_that_does_not_fit_is_told(data, tmp_path):
+    with pytest.raises(RunError, match=r"the baseline cannot be trained: seed 0: .*top_5"):
+        climb(Ladder(baseline=baseline(data), seeds=1, metric="validation_top_5"), tmp_path, workers=1)
+
+
+def test_other_samples_are_refused(data, tmp_path):
+    rungs = [Rung(name="another split", change={"data.split": "random validation=0.2 test=0.2 seed=3"})]
+    found = climb(Ladder(baseline=baseline(data), rung=rungs, seeds=1), tmp_path, workers=1)
+    assert found.steps[1].verdict == "failed"
+    assert "its validation set has other samples than that of the baseline" in found.steps[1].failed
+
+
+def test_a_failure_that_may_pass_is_no_verdict(data, tmp_path, monkeypatch):
+    short = ladder(data, seeds=1).changed({"rung": []})
+    climb(short, tmp_path, workers=1)
+    (folder,) = (tmp_path / "runs").iterdir()
+    about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    (folder / "run.json").write_text(json.dumps({**about, "status": "failed"}), encoding="utf-8")
+    with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"event": "failed", "kind": "RunError", "error": "no space"}) + "\n")
+    assert climb(short, tmp_path, workers=1).trained == 1
+
+
+def test_two_climbs_at_once_are_refused(data, tmp_path):
+    with climbing(tmp_path), pytest.raises(RunError, match="another process climbs here"):
+        climb(ladder(data, seeds=1), tmp_path, workers=1)
+
+
+def test_a_record_that_is_damaged_is_told(data, tmp_path):
+    short = ladder(data, seeds=1).changed({"rung": []})
+    record = climb(short, tmp_path, workers=1).record
+    record.write_text("{}", encoding="utf-8")
+    with pytest.raises(RunError, match="damaged, or written by another version: move it away"):
+        climb(short, tmp_path, workers=1)
+
+
+@posix
+def test_a_worker_that_is_killed_is_told(data, tmp_path):
+    job = Job(tmp_path / "run", baseline(data).to_toml())
+    with Workers(1) as workers:
+        list(workers.carry_out(iter([job])))
+        (process,) = workers._processes.values()
+        process.kill()
+        process.join()
+        with pytest.raises(RunError, match=r"was ended \(signal SIGKILL\), and the next climb goes on there"):
+            list(workers.carry_out(iter([job])))
 
 
 def test_a_baseline_that_fails_ends_the_climb(data, tmp_path):

@@ -70,6 +70,13 @@ def test_what_a_file_says(read):
         ('stage = "network"', 'stage = "loss"', "line 10: the stage is loss, and the change is one of network"),
         ('stage = "network"', 'stage = "net"', "line 12: rung.1.stage should be 'data', 'network'"),
         ('keep = "if better"', 'keep = "never"', "rung.2.keep should be 'if better' or 'always', found 'never'"),
+        ('name = "Adam"', 'name = "baseline"', "two rungs are called 'baseline', or one as the baseline is"),
+        ('name = "Adam"', 'name = " "', "rung.2.name should be "),
+        ("optimizer.lr = 0.005", "training.seed = 7", "rung 'Adam' changes training.seed, which no score depends on"),
+        ("optimizer.lr = 0.005", "resources.threads = 2", "changes resources.threads, which no score depends on"),
+        ('{ network.preset = "mlp_relu" }', "{ network = {} }", "rung 'a hidden layer' changes nothing"),
+        ("optimizer.lr = 0.005", 'optimizer.lr = 1, "optimizer.lr" = 2', "a change gives optimizer.lr twice"),
+        ("seeds = 3", "minutes = inf", "minutes should be less than or equal to 1000000"),
         ("seeds = 3", "seeds = [", "ladder.toml: not valid TOML"),
     ],
 )
@@ -121,3 +128,5 @@ def test_the_metric_is_measured():
     recipe = ladder.baseline.change({"network.preset": "softmax", "loss.kind": "cross_entropy"})
     assert ladder.measured(recipe).training.metrics == ["accuracy", "top_3"]
     assert Ladder.course().measured(recipe) is recipe
+    unset = Recipe.from_toml('network.preset="softmax"\nloss.kind="cross_entropy"\noptimizer={kind="adam"}')
+    assert ladder.measured(unset).training.metrics == ["top_3"]

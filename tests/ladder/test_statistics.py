@@ -49,10 +49,14 @@ def test_no_difference_at_all():
     assert (found.mean, found.verdict, found.p, found.seeds_needed) == (0, "cannot tell", 1.0, None)
 
 
-@pytest.mark.parametrize(("n", "verdict"), [(2, "cannot tell"), (5, "cannot tell"), (6, "better")])
-def test_differences_that_are_all_the_same_are_judged_by_their_sign(n, verdict):
+@pytest.mark.parametrize(
+    ("n", "verdict", "needed"), [(2, "cannot tell", 6), (5, "cannot tell", 6), (6, "better", None)]
+)
+def test_differences_that_are_all_the_same_are_judged_by_their_sign(n, verdict, needed):
     found = compare([0.5] * n, [0.625] * n, higher_is_better=True)
     assert (found.test, found.verdict, found.p) == ("sign test", verdict, 2 * 0.5**n)
+    assert (found.seeds_needed, found.interval) == (needed, (-math.inf, math.inf))
+    assert compare([0.5] * 5, [0.6] * 5, higher_is_better=True, comparisons=10).seeds_needed == 9
 
 
 def test_what_cannot_be_compared():

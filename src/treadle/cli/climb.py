@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import textwrap
 from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from rich.progress import Progress as Bar
 from treadle.cli.options import COMMAND, Json
 from treadle.ladder import Climb, Ladder, Progress, Step, View
 from treadle.ladder import climb as climb_ladder
+from treadle.ladder.statistics import MOST_SEEDS
 from treadle.runs import to_json
 
 NAME = 34  # characters of a line with the name of a rung
@@ -56,10 +58,14 @@ def climb(
     views += ["ablate"] if ablate else []
     views += ["alone"] if alone else []
     report: JsonReport | TextReport = JsonReport() if json else TextReport(chosen)
-    with report:
-        found = climb_ladder(
-            chosen, climbs, workers=workers, views=views, on_step=report.step, on_progress=report.progress
-        )
+    try:
+        with report:
+            found = climb_ladder(
+                chosen, climbs, workers=workers, views=views, on_step=report.step, on_progress=report.progress
+            )
+    except KeyboardInterrupt:
+        print(f"the runs so far are in {climbs}: the same command goes on from there", file=sys.stderr)
+        raise
     report.end(found)
 
 
@@ -110,10 +116,8 @@ class TextReport:
         self.shown = 0
 
     def __enter__(self) -> TextReport:
-        self._print(
-            f"{len(self.ladder.rung)} changes to a baseline, {self.ladder.seeds} seeds each, judged by "
-            f"{self.ladder.metric.replace('_', ' ')}\n"
-        )
+        changes, seeds = _many(len(self.ladder.rung), "change"), _many(self.ladder.seeds, "seed")
+        self._print(f"{changes} to a baseline, {seeds} each, judged by {self.ladder.metric.replace('_', ' ')}\n")
         self._row("rung", HEAD)
         if sys.stdout.isatty():
             columns = (
@@ -166,7 +170,7 @@ class TextReport:
             for step in steps:
                 self._row(step.name, cells(step))
         fewer = [step for step in found.steps if not step.failed and len(step.seeds) < self.ladder.seeds]
-        if fewer:
+        if fewer and self.ladder.minutes is not None:
             self._print(f"\nfewer than {self.ladder.seeds} seeds where the {self.ladder.minutes:g} minutes did not do")
         if found.final is None:
             self._print("\nno change was kept: the test set was not opened")
@@ -202,11 +206,20 @@ def cells(step: Step) -> tuple[str, ...]:
     if found is None:
         return (mean, "", "", "", seeds, seconds, "", "")
     low, high = found.interval
-    needed = f": {found.seeds_needed:,} seeds might" if found.seeds_needed is not None else ""
-    interval = f"{low:+.4f} to {high:+.4f}" if len(found.differences) > 1 else "one seed"
+    needed = ""
+    if found.seeds_needed is not None:
+        needed = f": {found.seeds_needed:,} seeds {'or more ' * (found.seeds_needed >= MOST_SEEDS)}might"
+    interval = f"{low:+.4f} to {high:+.4f}" if isfinite(low) else "one seed"
+    if len(found.differences) > 1 and not isfinite(low):
+        interval = "all the same"
     rate = f"{found.mean / step.seconds:+.4f}" if step.seconds else ""
-    return (mean, f"{found.mean:+.4f}", interval, _p(found.adjusted), seeds, seconds, rate, step.verdict + needed)
+    p = _p(found.adjusted) if len(found.differences) > 1 else ""
+    return (mean, f"{found.mean:+.4f}", interval, p, seeds, seconds, rate, step.verdict + needed)
 
 
 def _p(value: float) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"

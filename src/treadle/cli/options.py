@@ -15,6 +15,9 @@ from treadle.recipe import Recipe, parse_value
 COMMAND = os.environ.get("TREADLE_COMMAND", "treadle")  # what the user typed, where a script started us
 
 RecipeFile = Annotated[Path | None, Parameter(help="A recipe in TOML; without it, the baseline on MNIST.")]
+RunFolder = Annotated[
+    Path, Parameter(name="RUN", help="A run: its folder, its name in the folder runs, the beginning of it, or last.")
+]
 Changes = Annotated[
     list[str] | None,
     Parameter(
@@ -44,6 +47,16 @@ def read_recipe(path: Path | None, changes: list[str] | None) -> Recipe:
             raise RecipeError(f"--set {change}: {name.strip()} is set twice: leave one out")
         values[name.strip()] = parse_value(value.strip())
     return recipe.change(values, "--set " + " --set ".join(changes or [])) if values else recipe
+
+
+def find_run(run: Path) -> Path:
+    """Return the folder of a run that is named by it, or by its name in the folder `runs`, as `treadle runs` does."""
+    root = Path("runs")
+    if run.exists() or len(run.parts) != 1 or not root.is_dir():
+        return run
+    from treadle.runs.index import resolve
+
+    return resolve(root, str(run))
 
 
 def require_folder(path: Path | None) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from cyclopts import Parameter
 
-from treadle.cli.options import Json
+from treadle.cli.options import Json, RunFolder, find_run
 from treadle.errors import DataError, TreadleError
 from treadle.recipe import Recipe
 from treadle.runs import Predictions, load, predict_files, to_json, unit_of
@@ -22,7 +22,7 @@ Result = dict[str, Any]
 
 
 def predict(
-    run: Annotated[Path, Parameter(help="Folder of a run.")],
+    run: RunFolder,
     /,
     *files: Annotated[Path, Parameter(help="Images (PNG, JPEG, BMP), tables (CSV, TSV, Parquet) or arrays (NPY).")],
     polarity: Annotated[
@@ -51,6 +51,7 @@ def predict(
     """
     if not files:
         raise DataError("no file given: treadle predict RUN FILE…")
+    run = find_run(run)
     if output is not None:
         _require_output(output, files, json)
     loaded, recipe = load(run), Recipe.read(run / "recipe.toml")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from treadle.cli.options import Json
+from treadle.cli.options import Json, RunFolder, find_run
 from treadle.cli.run import JsonReport, Report, TextReport, described, tell_of_compiling, told
 from treadle.data import Sets
 from treadle.recipe import Recipe
@@ -17,7 +16,7 @@ from treadle.train import Progress
 
 
 def resume(
-    run: Annotated[Path, Parameter(help="Folder of the run.")],
+    run: RunFolder,
     /,
     *,
     epochs: Annotated[int | None, Parameter(help="Epochs in all, in place of those in its recipe.")] = None,
@@ -28,6 +27,7 @@ def resume(
     What comes of it is, to the bit, the run that was never ended. With --epochs a run is trained further than its
     recipe says; where its test set was looked at before, it is not looked at again. Prints what treadle run prints.
     """
+    run = find_run(run)
     report: Report = JsonReport() if json else TextReport()
 
     def start(recipe: Recipe, sets: Sets, progress: Progress | None, faults: list[str]) -> None:

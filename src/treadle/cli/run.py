@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 import time
@@ -267,14 +268,21 @@ class TextReport(Report):
         self._print(f"\nsaved in {folder}")
         if len(run.input_shape) == 3:
             self._print(f"use it: {COMMAND} predict {folder} IMAGE")
-        advice = next_change(recipe)
+        elif run.encoding is not None:
+            self._print(f"use it: {COMMAND} predict {folder} ROWS.csv")
+        advice = next_change(recipe) if len(run.input_shape) == 3 else None
         if advice:
             why, arguments = advice
+            if recipe.data.source != "mnist":
+                arguments = f"--set data.source={shlex.quote(recipe.data.source)} {arguments}"
             self._print(f"next: {why}\n  {COMMAND} run {arguments}")
 
 
 def next_change(recipe: Recipe) -> tuple[str, str] | None:
-    """Return what to try after a recipe of the course's first steps, and the arguments for it; None after the last."""
+    """Return what to try after a recipe of the course's first steps, and the arguments for it; None after the last.
+
+    Of images alone: they are the steps of the course on MNIST.
+    """
     if recipe.loss.kind != "cross_entropy" and recipe.network.preset == "baseline":
         return (
             "a class is not a number: an output for each class, softmax with cross-entropy",

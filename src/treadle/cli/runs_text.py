@@ -165,6 +165,8 @@ def _next(found: Details) -> list[str]:
     lines = []
     if entry.weights_epoch is not None and len(found.shape) == 3:
         lines.append(f"use it: {COMMAND} predict {folder} IMAGE")
+    elif entry.weights_epoch is not None and len(found.shape) == 1:
+        lines.append(f"use it: {COMMAND} predict {folder} ROWS.csv")
     if entry.status == "finished":
         lines.append(f"train it further: {COMMAND} resume {folder} --epochs {2 * max(entry.epochs_done, 1)}")
     else:

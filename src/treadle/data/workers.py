@@ -24,7 +24,7 @@ from treadle.errors import WorkerError
 START = 60.0  # seconds that a process has to begin
 END = 2.0  # seconds from the last word of a process to its end
 _LOOKS = 8  # waits that a timeout is made of
-_GUARD = "a program that trains needs `if __name__ == '__main__':` around what it does"
+GUARD = "a program that trains needs `if __name__ == '__main__':` around what it does"
 
 
 class Done(NamedTuple):
@@ -137,7 +137,7 @@ class ProcessWorker(Worker):
         spawn = multiprocessing.get_context("spawn")
         self._pipe, theirs = spawn.Pipe()
         self._process = spawn.Process(target=_process, args=(make, theirs), daemon=True, name=f"treadle-{number}")
-        with _without_ctrl_c():
+        with without_ctrl_c():
             self._process.start()
         theirs.close()
         self._begun = False
@@ -191,7 +191,7 @@ class ProcessWorker(Worker):
             return WorkerError(f"{self} was ended by {name}, and was to make {what}{hint}")
         with suppress(EOFError, ConnectionResetError):
             self._begun = self._begun or self._pipe.recv()[0] is None  # it may have begun unseen
-        hint = "" if self._begun else f": {_GUARD}"
+        hint = "" if self._begun else f": {GUARD}"
         return WorkerError(f"{self} ended with exit code {code}, and was to make {what}{hint}")
 
     def stop(self) -> None:
@@ -206,7 +206,7 @@ class ProcessWorker(Worker):
             self._process.close()
 
 
-class _without_ctrl_c:  # noqa: N801
+class without_ctrl_c:  # noqa: N801
     """Block SIGINT inside, so that processes begun there never see it: who began them ends them."""
 
     def __enter__(self) -> None:

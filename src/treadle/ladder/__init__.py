@@ -1,7 +1,8 @@
 """Ladders: a baseline and one change after the other, each judged by repeated seeds."""
 
-from treadle.ladder.climb import Climb, Final, Progress, Step, View, climb
+from treadle.ladder.climb import View, climb
 from treadle.ladder.ladder import Ladder, Rung
+from treadle.ladder.result import Climb, Final, Progress, Step
 from treadle.ladder.statistics import Comparison, McNemar, compare, mcnemar, seeds_needed
 
 __all__ = [

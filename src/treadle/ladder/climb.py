@@ -6,7 +6,8 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -15,134 +16,19 @@ from typing import Any, Literal
 import numpy as np
 
 from treadle.data import Sets
-from treadle.errors import RecipeError, RunError, TreadleError
-from treadle.ladder.ladder import Ladder, Rung
-from treadle.ladder.statistics import Comparison, McNemar, compare, mcnemar
+from treadle.errors import RecipeError, RunError, TrainingError, TreadleError
+from treadle.ladder.ladder import BASELINE, Ladder, Rung
+from treadle.ladder.result import FORMAT, Climb, Final, Progress, Step
+from treadle.ladder.statistics import McNemar, compare, mcnemar
 from treadle.ladder.workers import Job, Workers
 from treadle.recipe import Recipe
 from treadle.runs import load, to_json
-from treadle.runs.about import ABOUT, read_about
-from treadle.runs.files import replace
+from treadle.runs.about import ABOUT, read_about, told
+from treadle.runs.files import climbing, replace
 from treadle.runs.log import last
 
-BASELINE = "baseline"
-FORMAT = 1
 LEAST = 2  # seeds, where time is short: one tells nothing of the spread
 View = Literal["climb", "ablate", "alone"]
-
-
-@dataclass
-class Step:
-    """A recipe of a climb with what its runs gave.
-
-    Args:
-        name: of the rung, or "baseline".
-        stage: that the change belongs to; empty for the baseline.
-        recipe: the whole recipe, with the first of the seeds; None where the change could not be made.
-        seeds: that were trained.
-        values: of the metric, for each seed.
-        seconds: of training, median over seeds.
-        comparison: with the recipe before it; None for the baseline, and where nothing could be compared.
-        kept: whether later rungs build on it.
-        failed: why there is nothing to compare, else None.
-    """
-
-    name: str
-    stage: str
-    recipe: Recipe | None
-    seeds: list[int] = field(default_factory=list)
-    values: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    comparison: Comparison | None = None
-    kept: bool = False
-    failed: str | None = None
-
-    @property
-    def verdict(self) -> str:
-        """Baseline, better, worse, cannot tell, or failed."""
-        if self.failed is not None:
-            return "failed"
-        return BASELINE if self.comparison is None else self.comparison.verdict
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        values = {name: getattr(self, name) for name in ("name", "stage", "seeds", "values", "seconds", "kept")}
-        return {
-            **values,
-            "verdict": self.verdict,
-            "failed": self.failed,
-            "comparison": None if self.comparison is None else asdict(self.comparison),
-            "recipe": None if self.recipe is None else self.recipe.to_dict(),
-        }
-
-
-@dataclass
-class Final:
-    """The last look: the baseline and the top of the ladder on the test set, which is opened for it.
-
-    Args:
-        metric: on the test set.
-        baseline, top: its values, for each seed.
-        comparison: of these.
-        samples: which test samples only one of both has right, with the first seed; None where there are no classes.
-        runs: names of these two runs.
-    """
-
-    metric: str
-    baseline: list[float]
-    top: list[float]
-    comparison: Comparison
-    samples: McNemar | None
-    runs: tuple[str, str]
-
-
-@dataclass
-class Climb:
-    """What a climb has come to.
-
-    Args:
-        ladder: that was climbed.
-        steps: the baseline and the rungs so far.
-        views: rows of other views: each kept change left out of the top ("ablate"), or made to the baseline alone.
-        final: once the climb is at its end, and a change was kept.
-        trained: how many runs were trained now, and `taken` how many were there already.
-        record: file of all this as JSON.
-        top_recipe: file of the recipe at the top, once the climb is at its end and a change was kept.
-    """
-
-    ladder: Ladder
-    record: Path
-    steps: list[Step] = field(default_factory=list)
-    views: dict[str, list[Step]] = field(default_factory=dict)
-    final: Final | None = None
-    trained: int = 0
-    taken: int = 0
-    top_recipe: Path | None = None
-
-    @property
-    def top(self) -> Step:
-        """The last step that was kept."""
-        return next(step for step in reversed(self.steps) if step.kept)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        return {
-            "format": FORMAT,
-            "ladder": self.ladder.to_dict(),
-            "steps": [step.to_dict() for step in self.steps],
-            "views": {view: [step.to_dict() for step in steps] for view, steps in self.views.items()},
-            "final": None if self.final is None else asdict(self.final),
-        }
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a climb is: runs that are done, those that are left, and a guess of the seconds these take."""
-
-    name: str
-    done: int
-    left: int
-    seconds_left: float | None
 
 
 def climb(
@@ -163,7 +49,7 @@ def climb(
     Args:
         ladder: what to climb.
         folder: for the climb's runs and its record, climb.json.
-        workers: processes that train side by side; one for each core unless told.
+        workers: processes that train side by side; unless told, as many as there are cores for their threads.
         views: what to show beside the climb: "ablate", each kept change left out of the top; "alone", each change made
             to the baseline alone.
         on_step: called when a step is judged.
@@ -176,7 +62,12 @@ def climb(
     ladder.require_valid()
     if workers is not None and workers < 1:
         raise TreadleError(f"workers should be a whole number of at least 1, found {workers}")
-    with Workers(workers or _cores()) as processes:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be made: {error.strerror or error}") from error
+    count = workers or max(1, _cores() // ladder.baseline.resources.threads)
+    with climbing(folder), Workers(count) as processes:
         return _Climber(ladder, folder, processes, on_step, on_progress).climb(views)
 
 
@@ -194,22 +85,23 @@ class _Climber:
         self.seeds = [ladder.baseline.training.seed + number for number in range(ladder.seeds)]
         self.record = folder / f"{ladder.digest()[:12]}.json"
         self.found = Climb(ladder, self.record)
-        self.earlier = _earlier(self.record)
-        steps = self.earlier.get("steps", ())
-        self.planned = {step["name"]: len(step["seeds"]) for step in steps if step["seeds"]}
+        earlier = _earlier(self.record)
+        same = earlier.get("minutes") == ladder.minutes
+        self.planned: dict[str, int] = earlier.get("planned", {}) if same else {}
+        self.mcnemar: dict[str, Any] = earlier.get("mcnemar", {})
         self.begun = time.monotonic()
         self.data: dict[str, Sets] = {}
+        self.runs_left = 0
 
     def climb(self, views: Sequence[View]) -> Climb:
         ladder, found = self.ladder, self.found
-        self.folder.mkdir(parents=True, exist_ok=True)
         base = Step(BASELINE, "", ladder.measured(ladder.baseline), kept=True)
-        found.steps.append(self._trained(base, len(ladder.rung)))
+        found.steps.append(self._trained(base, "climb", len(ladder.rung)))
         if base.failed is not None:
             raise RunError(f"the baseline cannot be trained: {base.failed}")
         self._told()
         for number, rung in enumerate(ladder.rung):
-            step = self._changed(rung.name, rung, found.top.recipe, len(ladder.rung) - number - 1)
+            step = self._changed(rung, found.top.recipe, "climb", len(ladder.rung) - number - 1)
             self._compare(step, found.top, len(ladder.rung))
             step.kept = step.failed is None and ((rung.keep or ladder.keep) == "always" or step.verdict == "better")
             found.steps.append(step)
@@ -218,7 +110,8 @@ class _Climber:
             found.final = self._final(base, found.top)
             assert found.top.recipe is not None
             found.top_recipe = self.record.with_name(f"{self.record.stem}-top.toml")
-            replace(found.top_recipe, found.top.recipe.to_toml().encode("utf-8"))
+            with told(self.folder):
+                replace(found.top_recipe, found.top.recipe.to_toml().encode("utf-8"))
         for view in views:
             if view != "climb":
                 found.views[view] = list(self._view(view))
@@ -230,7 +123,7 @@ class _Climber:
         base, top = self.found.steps[0], self.found.top
         for rung in kept:
             if view == "alone":
-                step = self._changed(rung.name, rung, base.recipe, 0)
+                step = self._changed(rung, base.recipe, view, 0)
                 self._compare(step, base, len(kept))
             else:
                 step = self._without(rung, [one for one in kept if one is not rung])
@@ -243,23 +136,23 @@ class _Climber:
         try:
             for other in others:
                 assert step.recipe is not None
-                step.recipe = step.recipe.change(other.values(), f"without {rung.name!r}")
+                step.recipe = self.ladder.measured(step.recipe.change(other.values(), f"without {rung.name!r}"))
         except RecipeError as error:
             step.recipe, step.failed = None, str(error)
             return step
-        return self._trained(step, 0)
+        return self._trained(step, "ablate", 0)
 
-    def _changed(self, name: str, rung: Rung, recipe: Recipe | None, left: int) -> Step:
+    def _changed(self, rung: Rung, recipe: Recipe | None, view: View, left: int) -> Step:
         """A recipe with a change, trained."""
         assert recipe is not None
         stage = rung.stage or next(iter(rung.values())).partition(".")[0]
-        step = Step(name, stage, None)
+        step = Step(rung.name, stage, None)
         try:
-            step.recipe = self.ladder.measured(recipe.change(rung.values(), f"rung {name!r}"))
+            step.recipe = self.ladder.measured(recipe.change(rung.values(), f"rung {rung.name!r}"))
         except RecipeError as error:
             step.failed = str(error)
             return step
-        return self._trained(step, left)
+        return self._trained(step, view, left)
 
     def _compare(self, step: Step, before: Step, comparisons: int, into: Step | None = None) -> None:
         """Compare a step with another over the seeds that both have."""
@@ -271,57 +164,83 @@ class _Climber:
             one, other, higher_is_better=self.ladder.higher_is_better(), comparisons=comparisons
         )
 
-    def _trained(self, step: Step, left: int) -> Step:
+    def _trained(self, step: Step, view: View, left: int) -> Step:
         """Train a recipe with the seeds, as many as time allows, and put into the step what they gave."""
         assert step.recipe is not None
         recipes = {seed: step.recipe.change({"training.seed": seed}) for seed in self.seeds}
         try:
+            self._require_same_samples(step.recipe)
             folders = {seed: self._folder(recipe) for seed, recipe in recipes.items()}
         except TreadleError as error:
             step.failed = str(error)
             return step
-        wanted = self.seeds[: self.planned.get(step.name, len(self.seeds))]
-        first = wanted[: self.workers.count]
+        plan = f"{view}: {step.name}"
+        wanted = self.seeds[: self.planned.get(plan, len(self.seeds))]
+        first, rest = wanted[: self.workers.count], wanted[self.workers.count :]
+        self.runs_left = len(wanted) + left * len(self.seeds)
         before, trained = time.monotonic(), self.found.trained
-        if not self._carry_out(step, {seed: (folders[seed], recipes[seed]) for seed in first}, left):
+        if not self._carry_out(step, {seed: (folders[seed], recipes[seed]) for seed in first}):
             return step
-        rest = wanted[len(first) :]
-        new = self.found.trained > trained and step.name not in self.planned
-        if new and self.ladder.minutes is not None:
+        if self.ladder.minutes is not None and plan not in self.planned:
+            took = time.monotonic() - before if self.found.trained > trained else self._seconds(folders[first[0]])
             share = (self.ladder.minutes * 60 - (time.monotonic() - self.begun)) / (left + 1)
-            rounds = int(share / (time.monotonic() - before))
-            rest = rest[: max(rounds * self.workers.count, LEAST - len(first), 0)]
-        if not self._carry_out(step, {seed: (folders[seed], recipes[seed]) for seed in rest}, left):
+            most = max(int(share / max(took, 1e-3)) * self.workers.count, LEAST - len(first), 0)
+            there = [seed for seed in rest if _status(folders[seed]) == "finished"]
+            rest = [*there, *(seed for seed in rest if seed not in there)][: max(most, len(there))]
+        if not self._carry_out(step, {seed: (folders[seed], recipes[seed]) for seed in rest}):
             return step
-        seconds: list[float] = []
-        for seed in (*first, *rest):
+        for seed in sorted((*first, *rest)):
             about = read_about(folders[seed])
-            assert about.weights_epoch is not None
+            value = about.history[(about.weights_epoch or 1) - 1].get(self.ladder.metric)
+            if value is None:
+                step.failed = f"seed {seed}: {self.ladder.metric} is not finite"
+                return step
             step.seeds.append(seed)
-            step.values.append(float(about.history[about.weights_epoch - 1][self.ladder.metric]))
-            seconds.append(sum(epoch["seconds"] for epoch in about.history))
-        step.seconds = float(np.median(seconds))  # the first run of a process loads the kernels
+            step.values.append(float(value))
+        # the median, for the first run of a process loads the kernels
+        step.seconds = float(np.median([self._seconds(folders[seed]) for seed in step.seeds]))
+        self.planned[plan] = len(step.seeds)
         return step
 
-    def _carry_out(self, step: Step, runs: dict[int, tuple[Path, Recipe]], left: int) -> bool:
+    @staticmethod
+    def _seconds(folder: Path) -> float:
+        return float(sum(epoch["seconds"] for epoch in read_about(folder).history))
+
+    def _require_same_samples(self, recipe: Recipe) -> None:
+        """Raise RecipeError where a recipe is judged on other samples than the baseline, so that runs are no pairs."""
+        base, sets = self._sets(self.ladder.baseline), self._sets(recipe)
+        for name in ("validation", "test"):
+            one, other = base.parts()[name].targets, sets.parts()[name].targets
+            if one.shape != other.shape or not np.array_equal(one, other):
+                raise RecipeError(
+                    f"its {name} set has other samples than that of the baseline, so that runs cannot be compared: "
+                    "source, split, target and missing belong into the baseline"
+                )
+
+    def _carry_out(self, step: Step, runs: dict[int, tuple[Path, Recipe]]) -> bool:
         """Train what is not there yet; whether all went well."""
-        stands = {folder: _status(folder) for folder, _ in runs.values()}
         seeds = {folder: seed for seed, (folder, _) in runs.items()}
-        for folder, status in stands.items():
-            if status == "failed":
-                step.failed = f"seed {seeds[folder]}: {last(folder, 'failed')['error']}"
-        jobs = [Job(folder, recipe.to_toml()) for folder, recipe in runs.values() if stands[folder] in (None, "begun")]
-        self.found.taken += len(runs) - len(jobs)
+        jobs = []
+        for folder, recipe in runs.values():
+            status = _status(folder)
+            if status == "begun":
+                jobs.append(Job(folder, recipe.to_toml()))
+                continue
+            self.runs_left -= 1
+            self.found.taken += 1
+            if status != "finished":
+                step.failed = f"seed {seeds[folder]}: {status}"
         begun = time.monotonic()
         for done, (job, failed) in enumerate(self.workers.carry_out(iter(jobs)), 1):
+            self.runs_left -= 1
             if failed is not None:
                 step.failed = f"seed {seeds[job.folder]}: {failed.reason}"
                 continue
             self.found.trained += 1
             if self.on_progress:
                 per_run = (time.monotonic() - begun) / done
-                rest = len(jobs) - done + left * len(self.seeds)
-                self.on_progress(Progress(step.name, done, rest, per_run * rest))
+                total = self.found.trained + self.found.taken
+                self.on_progress(Progress(step.name, total, self.runs_left, per_run * self.runs_left))
         return step.failed is None
 
     def _final(self, base: Step, top: Step) -> Final:
@@ -337,12 +256,12 @@ class _Climber:
         values = [[float((read_about(folder).test or {})[metric]) for folder in each] for each in folders]
         comparison = compare(*values, higher_is_better=self.ladder.higher_is_better())
         runs = (folders[0][0].name, folders[1][0].name)
-        known = (self.earlier.get("final") or {}) if not jobs else {}
-        if known.get("runs") == list(runs):  # the predictions of some thousand samples take a while
-            samples = None if known["samples"] is None else McNemar(**known["samples"])
-        else:
+        key = " ".join(runs)
+        if key not in self.mcnemar:  # the predictions of some thousand samples take a while
             right = [_right(folder, self._sets(recipe)) for (folder, *_), recipe in zip(folders, recipes, strict=True)]
-            samples = None if right[0] is None or right[1] is None else mcnemar(right[0], right[1])
+            told = None if right[0] is None or right[1] is None else asdict(mcnemar(right[0], right[1]))
+            self.mcnemar[key] = told
+        samples = None if self.mcnemar[key] is None else McNemar(**self.mcnemar[key])
         return Final(metric, values[0], values[1], comparison, samples, runs)
 
     def _folder(self, recipe: Recipe) -> Path:
@@ -363,7 +282,9 @@ class _Climber:
             self.on_step(self.found)
 
     def _save(self) -> None:
-        replace(self.record, to_json(self.found.to_dict(), indent=2).encode("utf-8"))
+        plan = {"minutes": self.ladder.minutes, "planned": self.planned, "mcnemar": self.mcnemar}
+        with told(self.folder):
+            replace(self.record, to_json({**self.found.to_dict(), **plan}, indent=2).encode("utf-8"))
 
 
 @cache
@@ -376,12 +297,18 @@ def code() -> str:
     return found.hexdigest()
 
 
-def _status(folder: Path) -> Literal["begun", "failed", "finished"] | None:
-    """How a run stands; None where there is none."""
-    if not (folder / ABOUT).exists():
-        return None
-    status = read_about(folder).status
-    return status if status in ("failed", "finished") else "begun"
+def _status(folder: Path) -> str:
+    """How a run stands: begun, finished, or why its training cannot be: what failed for another reason may go well."""
+    if (folder / ABOUT).exists():
+        status = read_about(folder).status
+        if status == "finished":
+            return status
+        if status == "failed":
+            with suppress(RunError):
+                told = last(folder, "failed")
+                if told.get("kind") == TrainingError.__name__:
+                    return str(told["error"])
+    return "begun"
 
 
 def _right(folder: Path, sets: Sets) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
@@ -396,11 +323,15 @@ def _right(folder: Path, sets: Sets) -> np.ndarray[Any, np.dtype[np.bool_]] | No
 
 def _earlier(record: Path) -> dict[str, Any]:
     """The record of an earlier climb, so that the same table comes again; nothing where there is none."""
+    if not record.exists():
+        return {}
     try:
         found = json.loads(record.read_text(encoding="utf-8"))
-        return found if isinstance(found, dict) and found.get("format") == FORMAT else {}
-    except (OSError, ValueError):
-        return {}
+        if found["format"] == FORMAT and isinstance(found["planned"], dict) and isinstance(found["mcnemar"], dict):
+            return dict(found)
+    except (OSError, ValueError, LookupError, TypeError):
+        pass
+    raise RunError(f"{record}: damaged, or written by another version: move it away, and the climb is made anew")
 
 
 def _cores() -> int:

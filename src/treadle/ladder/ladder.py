@@ -7,16 +7,23 @@ import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from treadle.errors import RecipeError, suggest
 from treadle.metrics import METRICS
 from treadle.recipe import CHOICES, Recipe
 from treadle.recipe.recipe import line_of, read_text
 
+BASELINE = "baseline"
 Keep = Literal["if better", "always"]
+# what no score depends on, or the climb itself decides
+_UNJUDGED = {
+    "training.seed",
+    *(f"resources.{key}" for key in ("device", "threads")),
+    *(f"saving.{key}" for key in ("checkpoint_every", "checkpoint_steps", "keep", "log_to")),
+}
 
 
 class Rung(BaseModel):
@@ -31,7 +38,7 @@ class Rung(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    name: str = Field(min_length=1)
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
     change: dict[str, Any] = Field(min_length=1)
     stage: Literal[tuple(CHOICES)] | None = None  # type: ignore[valid-type]
     keep: Keep | None = None
@@ -64,7 +71,7 @@ class Ladder(BaseModel):
     seeds: int = Field(default=5, ge=1, le=1000)
     metric: str = "validation_accuracy"
     keep: Keep = "if better"
-    minutes: float | None = Field(default=None, gt=0)
+    minutes: float | None = Field(default=None, gt=0, le=1_000_000)
 
     @classmethod
     def course(cls) -> Self:
@@ -115,13 +122,18 @@ class Ladder(BaseModel):
         Changes are tried on all those before them; in a climb they may meet a recipe without some of these.
         """
         self.higher_is_better(name, text)
-        names: set[str] = set()
+        names = {BASELINE}
         recipe = self.baseline
         for number, rung in enumerate(self.rung):
             place = _place(name, text, ["rung", number])
             if rung.name in names:
-                raise RecipeError(f"{place}: two rungs are called {rung.name!r}")
+                raise RecipeError(f"{place}: two rungs are called {rung.name!r}, or one as the baseline is")
             names.add(rung.name)
+            if not rung.values():
+                raise RecipeError(f"{place}: rung {rung.name!r} changes nothing")
+            for key in rung.values():
+                if key in _UNJUDGED:
+                    raise RecipeError(f"{place}: rung {rung.name!r} changes {key}, which no score depends on")
             stages = sorted({key.partition(".")[0] for key in rung.values()})
             if rung.stage is not None and rung.stage not in stages:
                 raise RecipeError(f"{place}: the stage is {rung.stage}, and the change is one of {', '.join(stages)}")
@@ -141,9 +153,9 @@ class Ladder(BaseModel):
         """Return a recipe whose training measures the metric of the ladder."""
         metric = self.metric.removeprefix("validation_")
         metrics = recipe.training.metrics
-        if metric == "loss" or metrics is None or metric in metrics:
+        if metric == "loss" or (metrics is not None and metric in metrics):
             return recipe
-        return recipe.change({"training.metrics": [*metrics, metric]})
+        return recipe.change({"training.metrics": [*(metrics or ()), metric]})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the ladder as plain values, defaults included."""
@@ -165,7 +177,10 @@ def _flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in values.items():
         name = f"{path}.{key}" if path else key
-        found |= _flat(value, name) if isinstance(value, Mapping) else {name: value}
+        part = _flat(value, name) if isinstance(value, Mapping) else {name: value}
+        for twice in found.keys() & part.keys():
+            raise RecipeError(f"a change gives {twice} twice: leave one out")
+        found |= part
     return found
 
 

@@ -23,7 +23,7 @@ class Comparison:
     Args:
         differences: after minus before, a number for each seed.
         mean: of the differences.
-        interval: 95 % interval of their mean; from −∞ to ∞ for one seed.
+        interval: 95 % interval of their mean; from −∞ to ∞ for one seed, or where all differences are the same.
         test: what p is of.
         p: two-sided, of no difference; 1 where nothing can be said.
         comparisons: that share the level of 5 %.
@@ -84,7 +84,7 @@ def compare(
         interval, test = (mean - half, mean + half), "paired t-test"
         p = float(2 * special.stdtr(n - 1, -abs(mean) / spread * math.sqrt(n)))
     elif n > 1:
-        interval, test = (mean, mean), "sign test"
+        test = "sign test"
         p = 1.0 if mean == 0 else _binomial(0, n)
     adjusted = min(1.0, p * comparisons)
     verdict: Verdict = "cannot tell"
@@ -92,7 +92,8 @@ def compare(
         verdict = "better" if (mean > 0) is higher_is_better else "worse"
     needed = None
     if verdict == "cannot tell" and n > 1 and mean != 0:
-        needed = seeds_needed(abs(mean) / spread if test == "paired t-test" else math.inf, comparisons)
+        signs = math.ceil(1 - math.log2(LEVEL / comparisons))  # the least n with 2 · 0.5ⁿ · comparisons ≤ 5 %
+        needed = seeds_needed(abs(mean) / spread, comparisons) if test == "paired t-test" else signs
     return Comparison(tuple(differences.tolist()), mean, interval, test, p, comparisons, adjusted, verdict, needed)
 
 

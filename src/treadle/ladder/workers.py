@@ -15,12 +15,26 @@ from pathlib import Path
 from typing import Any, Self
 
 from treadle.data import Sets
-from treadle.errors import RunError, TreadleError
+from treadle.data.workers import GUARD, without_ctrl_c
+from treadle.errors import (
+    DataError,
+    DtypeError,
+    GradientError,
+    LossError,
+    RecipeError,
+    RunError,
+    ShapeError,
+    TrainingError,
+)
 from treadle.recipe import Recipe
-from treadle.runs.about import ABOUT
+from treadle.runs.about import ABOUT, read_about
 from treadle.runs.train import open_test_set, resume, train
 from treadle.train import terminating
 
+# errors of a recipe, which come again; what else goes wrong, such as a full disk, may go well the next time
+LASTING = {
+    kind.__name__ for kind in (TrainingError, ShapeError, DtypeError, GradientError, LossError, DataError, RecipeError)
+}
 _END = 2.0  # seconds that a process has to save its run when all is to end
 
 
@@ -78,28 +92,34 @@ class Workers:
             while waiting and len(busy) < self.count:
                 job = waiting.popleft()
                 connection = next((one for one in self._processes if one not in busy), None) or self._start()
-                connection.send(job)
                 busy[connection] = job
+                with suppress(OSError):  # of a process that is no more, which is found below
+                    connection.send(job)
             for ready in wait(list(busy)):
                 assert isinstance(ready, Connection)
                 job = busy.pop(ready)
                 try:
-                    reason = ready.recv()
-                except (EOFError, ConnectionResetError):
-                    process = self._processes.pop(ready)
-                    process.join()
-                    code = process.exitcode
-                    told = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-                    raise RunError(
-                        f"{job.folder}: the process that trained it was ended ({told}): what was saved is taken up by "
-                        "the next climb; where memory is short, use fewer --workers"
-                    ) from None
-                yield job, None if reason is None else Failed(reason)
+                    kind, told = ready.recv()
+                except (EOFError, OSError):
+                    raise RunError(f"{job.folder}: {self._end_of(ready)}") from None
+                if kind and kind not in LASTING:
+                    raise RunError(f"{job.folder}: {told}")
+                yield job, Failed(told) if kind else None
+
+    def _end_of(self, connection: Connection) -> str:
+        """Tell why a process is no more."""
+        process = self._processes.pop(connection)
+        process.join()
+        code = process.exitcode
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        hint = f": {GUARD}" if code == 1 else ": where memory is short, use fewer --workers"
+        return f"the process that trained it was ended ({how}), and the next climb goes on there{hint}"
 
     def _start(self) -> Connection:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(theirs,), daemon=False)
-        process.start()
+        with without_ctrl_c():
+            process.start()
         theirs.close()
         self._processes[ours] = process
         return ours
@@ -107,7 +127,7 @@ class Workers:
 
 def _serve(connection: Connection) -> None:
     """Do jobs until the pipe is closed; SIGTERM ends a training with its state saved, Ctrl-C is left to the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where signals cannot be blocked
     threading.Thread(target=_end_with_parent, daemon=True).start()
     load = _loader()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt), terminating():
@@ -118,16 +138,17 @@ def _serve(connection: Connection) -> None:
                     open_test_set(job.folder)
                 else:
                     train_or_resume(Recipe.from_toml(job.recipe), job.folder, load)
-            except TreadleError as error:
-                connection.send(str(error))
+            except Exception as error:  # of any kind: the process that asked tells it
+                connection.send((type(error).__name__, str(error) or type(error).__name__))
             else:
-                connection.send(None)
+                connection.send(("", ""))
 
 
 def train_or_resume(recipe: Recipe, folder: Path, load: Callable[[Recipe], Sets]) -> None:
     """Train a recipe in a folder, without a look at the test set, or go on with what was begun there."""
     if (folder / ABOUT).exists():
-        resume(folder, test=False)
+        if read_about(folder).status != "finished":
+            resume(folder, test=False)
     else:
         folder.mkdir(parents=True, exist_ok=True)
         train(recipe, load(recipe), folder, test=False)

@@ -72,6 +72,17 @@ def alone(root: Path) -> Iterator[None]:
 
 
 @contextmanager
+def climbing(folder: Path) -> Iterator[None]:
+    """Keep other processes from climbing in a folder while the `with` block runs.
+
+    Raises:
+        RunError: another process climbs there.
+    """
+    with _held(folder / LOCK, 1.0, f"{folder}: another process climbs here: wait for it, or use another --climbs"):
+        yield
+
+
+@contextmanager
 def _held(path: Path, seconds: float, told: str) -> Iterator[None]:
     from filelock import FileLock, Timeout
 

@@ -210,7 +210,7 @@ def _carry_out(
     except TreadleError as error:
         with suppress(RunError, OSError):  # the error that is told must not be lost for one of telling it
             mark(folder, "failed")
-            log(folder, "failed", error=str(error))
+            log(folder, "failed", kind=type(error).__name__, error=str(error))
         if (folder / checkpoints.FOLDER).exists():
             error.add_note(f"the run up to its last checkpoint is saved in {folder}")
         raise
