@@ -56,7 +56,7 @@ def test_doctests(start):
     ("arguments", "expected"),
     [
         ([], ("treadle", ["run"])),
-        (["test"], ("pytest", [])),
+        (["test"], ("pytest", ["-n", "auto"])),
         (["test", "-k", "name", "tests"], ("pytest", ["-k", "name", "tests"])),
         (["choices"], ("treadle", ["choices"])),
         (["run", "test"], ("treadle", ["run", "test"])),
