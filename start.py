@@ -42,7 +42,7 @@ def job(arguments: list[str]) -> tuple[str, list[str]]:
     (('treadle', ['run']), ('pytest', ['-x']), ('treadle', ['choices']))
     """
     if arguments[:1] == ["test"]:
-        return "pytest", arguments[1:] or ["-n", "auto"]  # all tests: side by side, on each core
+        return "pytest", arguments[1:] or ["-n", "logical"]  # all tests: side by side, on each core
     return "treadle", arguments or ["run"]
 
 

@@ -56,7 +56,7 @@ def test_doctests(start):
     ("arguments", "expected"),
     [
         ([], ("treadle", ["run"])),
-        (["test"], ("pytest", ["-n", "auto"])),
+        (["test"], ("pytest", ["-n", "logical"])),
         (["test", "-k", "name", "tests"], ("pytest", ["-k", "name", "tests"])),
         (["choices"], ("treadle", ["choices"])),
         (["run", "test"], ("treadle", ["run", "test"])),
