@@ -17,7 +17,7 @@ from treadle.nn import (
     Softplus,
 )
 from treadle.recipe import Recipe
-from treadle.recipe.stages import parse_layer
+from treadle.recipe.texts import parse_layer
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,9 @@ def climb(
     *,
     seeds: Annotated[int | None, Parameter(help="Seeds a rung, in place of those in the ladder.")] = None,
     minutes: Annotated[float | None, Parameter(help="Time for training, in place of that in the ladder.")] = None,
-    workers: Annotated[int | None, Parameter(help="Trainings side by side; one for each core unless told.")] = None,
+    workers: Annotated[
+        int | None, Parameter(help="Trainings side by side; as many as cores allow unless told.")
+    ] = None,
     ablate: Annotated[bool, Parameter(help="Also leave each kept change out of the top.", negative=())] = False,
     alone: Annotated[bool, Parameter(help="Also make each kept change to the baseline alone.", negative=())] = False,
     climbs: Annotated[Path, Parameter(help="Folder of climbs and their runs.")] = Path("climbs"),

@@ -135,7 +135,7 @@ def _serve(connection: Connection) -> None:
             job: Job = connection.recv()
             try:
                 if job.recipe is None:
-                    open_test_set(job.folder)
+                    open_test_set(job.folder, load)
                 else:
                     train_or_resume(Recipe.from_toml(job.recipe), job.folder, load)
             except Exception as error:  # of any kind: the process that asked tells it

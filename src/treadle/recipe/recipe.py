@@ -35,10 +35,8 @@ from treadle.recipe.stages import (
     ResourcesStage,
     SavingStage,
     TrainingStage,
-    parse_augmentation,
-    parse_layer,
-    parse_split,
 )
+from treadle.recipe.texts import parse_augmentation, parse_layer, parse_split
 
 _EXCLUSIVE = {"network.preset": "layers", "network.layers": "preset"}
 _LIMIT = 1 << 20  # bytes of a recipe file; a longer one is not a recipe

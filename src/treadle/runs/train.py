@@ -219,8 +219,10 @@ def _carry_out(
     return run
 
 
-def open_test_set(folder: Path) -> Evaluation | None:
+def open_test_set(folder: Path, load_data: Callable[[Recipe], Sets] = Recipe.load_data) -> Evaluation | None:
     """Look at the test set with a run that has not, and keep what is seen; None where it had before.
+
+    `load_data` loads the data of its recipe, for those who have it already.
 
     Raises:
         RunError: it is trained by another process, damaged, has no weights, or its data has changed.
@@ -229,7 +231,7 @@ def open_test_set(folder: Path) -> Evaluation | None:
         if read_about(folder).test is not None:
             return None
         recipe = Recipe.read(folder / RECIPE)
-        run = load(folder, recipe.load_data())
+        run = load(folder, load_data(recipe))
         assert run.sets is not None
         evaluation = run.evaluate(run.sets.test)
         run.tested = {**evaluation.flat(), "weights_epoch": run.weights_epoch}
