@@ -62,6 +62,14 @@ def test_a_part_of_a_part_is_that_of_the_array(index, data):
     assert cut.survey.digest == digest(expected[second])
 
 
+@pytest.mark.parametrize("step", [2**63, -(2**63) - 1, 10, -10, 11, -11, 3, -3])
+@pytest.mark.parametrize("count", [0, 1, 10])
+def test_steps_of_any_length(step, count):
+    array = table()[:count]
+    part = taken(taken(Held(table()), slice(count)), slice(None, None, step))
+    np.testing.assert_array_equal(part[:], array[::step])
+
+
 def test_indices_outside_and_of_another_shape():
     for wrong in ([10], [-11]):
         with pytest.raises(IndexError):

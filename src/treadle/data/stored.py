@@ -211,7 +211,9 @@ class _Surveyor:
 def _numbers(index: slice | Indices, count: int) -> Indices:
     """The numbers of samples that an index means to NumPy: masks and negative numbers are understood."""
     if isinstance(index, slice):
-        return np.arange(*index.indices(count))
+        begin, end, step = index.indices(count)
+        most = max(count, 1)  # a longer step takes the first sample alone as well, and is no number for NumPy
+        return np.arange(begin, end, max(-most, min(step, most)), dtype=np.int64)
     numbers = np.asarray(index)
     if numbers.ndim != 1:
         raise DataError("index what is on disk with a slice or an array of integers; sample 5 alone is [5:6]")
