@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -115,7 +116,11 @@ def seeds_needed(effect: float, comparisons: int = 1) -> int:
             special.nctdtr(n - 1, min(effect, 10.0) * math.sqrt(n), limit)
         )  # larger ones are told by 3 seeds
 
-    return next((n for n in range(2, MOST_SEEDS) if power(n) >= POWER), MOST_SEEDS)
+    high = 2
+    while high < MOST_SEEDS and not power(high) >= POWER:
+        high *= 2
+    found = bisect_left(range(MOST_SEEDS), True, high // 2, min(high, MOST_SEEDS), key=lambda n: power(n) >= POWER)
+    return max(2, found)
 
 
 @dataclass(frozen=True)
