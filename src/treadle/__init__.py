@@ -23,7 +23,13 @@ from treadle.train import (
 )
 from treadle.version import __version__
 
-_LATER = {"Ladder": "ladder", "Rung": "ladder", "climb": "ladder", "Recipe": "recipe"}  # they import what few need
+_LATER = {  # they import what few need
+    "Ladder": "ladder",
+    "Recipe": "recipe",
+    "Rung": "ladder",
+    "climb": "ladder",
+    "figure": "figures",
+}
 
 __all__ = [
     "Interrupted",
@@ -42,6 +48,7 @@ __all__ = [
     "data",
     "draw",
     "estimate",
+    "figure",
     "fit",
     "grad",
     "loss_surface",

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from treadle.errors import TreadleError
-from treadle.figures import draw_descent, draw_surface
-from treadle.figures.surface import _descent
+from treadle.figures import draw_surface
+from treadle.figures.concepts import descent, draw_descent
 from treadle.optim import SGD, AdaGrad, Adam, Momentum
 from treadle.train.surface import Path, Surface
 
@@ -36,10 +36,10 @@ def test_a_flat_surface_and_one_that_is_not_finite_can_be_drawn(losses):
 
 
 def test_the_four_paths_of_the_valley():
-    assert {"SGD(0.95)", "Momentum(0.1)", "AdaGrad(lr=1.5)", "Adam(lr=0.3)"} <= texts(draw_descent())
+    assert {"SGD(0.95)", "Momentum(0.1)", "AdaGrad(lr=1.5)", "Adam(lr=0.3)"} <= texts(draw_descent().svg())
     seconds = [(-6.335, -1.8), (-6.93, 1.6), (-5.5, 0.5), (-6.7, 1.7)]
     for optimizer, second in zip((SGD(0.95), Momentum(0.1), AdaGrad(1.5), Adam(0.3)), seconds, strict=True):
-        points = _descent(optimizer, 30)
+        points = descent(optimizer, 30)
         assert points.shape == (31, 2)
         np.testing.assert_allclose(points[1], second, rtol=1e-7)
 

@@ -16,6 +16,7 @@ from treadle.cli.choices import choices
 from treadle.cli.climb import climb
 from treadle.cli.evaluate import evaluate
 from treadle.cli.fetch import fetch
+from treadle.cli.figure import figure
 from treadle.cli.lr import lr
 from treadle.cli.predict import predict
 from treadle.cli.resume import resume
@@ -46,9 +47,10 @@ app.command(check, sort_key=7)
 app.command(lr, sort_key=8)
 app.command(timeline, sort_key=9)
 app.command(surface, sort_key=10)
-app.command(predict, sort_key=11)
-app.command(choices, sort_key=12)
-app.command(fetch, sort_key=13)
+app.command(figure, sort_key=11)
+app.command(predict, sort_key=12)
+app.command(choices, sort_key=13)
+app.command(fetch, sort_key=14)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -38,6 +38,12 @@ def warnings(sets: Sets) -> list[str]:
 def read_recipe(path: Path | None, changes: list[str] | None) -> Recipe:
     """Read the recipe, or take the baseline, and apply what --set changes."""
     recipe = Recipe.baseline() if path is None else Recipe.read(path)
+    values = read_changes(changes)
+    return recipe.change(values, "--set " + " --set ".join(changes or [])) if values else recipe
+
+
+def read_changes(changes: list[str] | None) -> dict[str, Any]:
+    """Return what --set changes, by stage.key."""
     values: dict[str, Any] = {}
     for change in changes or []:
         name, equals, value = change.partition("=")
@@ -46,7 +52,7 @@ def read_recipe(path: Path | None, changes: list[str] | None) -> Recipe:
         if name.strip() in values:
             raise RecipeError(f"--set {change}: {name.strip()} is set twice: leave one out")
         values[name.strip()] = parse_value(value.strip())
-    return recipe.change(values, "--set " + " --set ".join(changes or [])) if values else recipe
+    return values
 
 
 def find_run(run: Path) -> Path:
@@ -67,7 +73,12 @@ def require_folder(path: Path | None) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a drawing, or raise TreadleError."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a drawing, or raise TreadleError."""
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content)
     except OSError as error:
         raise TreadleError(f"{path}: the drawing cannot be written: {error.strerror or error}") from error

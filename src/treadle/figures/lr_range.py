@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from treadle.figures.canvas import BLUE, GREEN, GREY, RED, drawn
+from treadle.figures.drawing import BLUE, GREEN, GREY, RED, drawn
 from treadle.train import LrRange
 from treadle.train.lr_range import RIGHT, TOO_LARGE, TOO_SMALL
 

@@ -9,7 +9,7 @@ import numpy as np
 from treadle.data import Sets, chosen_samples
 from treadle.data.dataset import extent
 from treadle.data.sheet import bin_edges, feature_columns, target_name
-from treadle.figures.canvas import BLUE, GREY, drawn
+from treadle.figures.drawing import BLUE, GREY, drawn
 
 COLUMNS, IMAGES, FEATURES = 8, 32, 31  # beside which the target has a place
 LONGEST = 16  # characters of a name

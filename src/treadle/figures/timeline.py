@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from treadle.data import Times
-from treadle.figures.canvas import BLUE, GREEN, RED, drawn
+from treadle.figures.drawing import BLUE, GREEN, RED, drawn
 from treadle.train import Timeline
 from treadle.train.timeline import described
 

@@ -197,6 +197,7 @@ class _Climber:
                 return step
             step.seeds.append(seed)
             step.values.append(float(value))
+            step.runs.append(folders[seed].name)
         # the median, for the first run of a process loads the kernels
         step.seconds = float(np.median([self._seconds(folders[seed]) for seed in step.seeds]))
         self.planned[plan] = len(step.seeds)

@@ -24,6 +24,7 @@ class Step:
         seeds: that were trained.
         values: of the metric, for each seed.
         seconds: of training, median over seeds.
+        runs: names of their folders, for each seed.
         comparison: with the recipe before it; None for the baseline, and where nothing could be compared.
         kept: whether later rungs build on it.
         failed: why there is nothing to compare, else None.
@@ -35,6 +36,7 @@ class Step:
     seeds: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     seconds: float = 0.0
+    runs: list[str] = field(default_factory=list)
     comparison: Comparison | None = None
     kept: bool = False
     failed: str | None = None
@@ -48,7 +50,7 @@ class Step:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values."""
-        values = {name: getattr(self, name) for name in ("name", "stage", "seeds", "values", "seconds", "kept")}
+        values = {name: getattr(self, name) for name in ("name", "stage", "seeds", "values", "seconds", "runs", "kept")}
         return {
             **values,
             "verdict": self.verdict,

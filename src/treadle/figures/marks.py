@@ -1,0 +1,66 @@
+"""Where in a picture its values stand, so that a page can tell the one under the pointer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+MOST = 4_000  # points of one series: more cannot be told apart
+
+
+def marks_of(figure: Any) -> list[dict[str, Any]]:
+    """Return the series of a drawn figure of matplotlib: label, colour, places as shares of the picture, and values.
+
+    Lines and scattered points that have a label of their own are series. What a series is in the SVG gets its number as
+    an id, so that it can be hidden.
+    """
+    found: list[dict[str, Any]] = []
+    width, height = figure.bbox.width, figure.bbox.height
+    for axes in figure.axes:
+        for artist in (*axes.lines, *axes.collections):
+            label = str(artist.get_label())
+            points = _points(artist)
+            if label.startswith("_") or points is None or not len(points) or len(points) > MOST:
+                continue
+            with np.errstate(all="ignore"):
+                places = _transform(artist, axes).transform(points) / [width, height]
+            seen = np.isfinite(places).all(axis=1) & (places >= 0).all(axis=1) & (places <= 1).all(axis=1)
+            artist.set_gid(f"series-{len(found)}")
+            found.append(
+                {
+                    "label": label,
+                    "colour": _colour(artist),
+                    "x": axes.get_xlabel() or "x",
+                    "y": axes.get_ylabel() or "y",
+                    "places": [[round(float(a), 5), round(1 - float(b), 5)] for a, b in places[seen]],
+                    "values": [[_number(a), _number(b)] for a, b in points[seen]],
+                }
+            )
+    return found
+
+
+def _points(artist: Any) -> Any:
+    if hasattr(artist, "get_xydata"):
+        return np.asarray(artist.get_xydata(), dtype=np.float64)
+    offsets = getattr(artist, "get_offsets", None)
+    if offsets is None or not hasattr(artist, "get_sizes"):  # areas and contours have no points
+        return None
+    return np.asarray(np.ma.filled(offsets().astype(np.float64), np.nan))
+
+
+def _transform(artist: Any, axes: Any) -> Any:
+    return artist.get_transform() if hasattr(artist, "get_xydata") else artist.get_offset_transform() or axes.transData
+
+
+def _colour(artist: Any) -> str:
+    from matplotlib.colors import to_hex
+
+    colour = artist.get_color() if hasattr(artist, "get_color") else artist.get_facecolor()
+    if not isinstance(colour, str):
+        colour = np.atleast_2d(colour)[0] if len(colour) else "black"
+    return str(to_hex(colour))
+
+
+def _number(value: float) -> float:
+    return float(f"{value:.6g}")

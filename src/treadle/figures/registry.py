@@ -1,0 +1,104 @@
+"""All figures by name: what each shows, its number in the course, and what it is drawn from."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from treadle.data import Sets
+from treadle.errors import TreadleError, suggest
+from treadle.figures.concepts import draw_descent, draw_sigmoid, draw_softmax
+from treadle.figures.drawing import Drawing
+from treadle.figures.source import Kind, Source
+from treadle.ladder import Climb
+from treadle.language import ENGLISH, Language, Words, system_language
+from treadle.recipe import Recipe
+from treadle.train import Run
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the registry.
+
+    Args:
+        shows: what it shows, in English and in Chinese.
+        draw: from what it is drawn from, to the drawing.
+        needs: what it is drawn from.
+        take: what of it, as arguments of `draw`; settings of one's own go here where it takes keyword arguments.
+        number: in the course.
+    """
+
+    shows: tuple[str, str]
+    draw: Callable[..., Drawing]
+    needs: Kind = "nothing"
+    take: Callable[..., tuple[Any, ...]] = field(default=lambda source: ())  # noqa: ARG005
+    number: int | None = None
+
+    def settings(self) -> dict[str, inspect.Parameter]:
+        """Return the settings that it takes, by name."""
+        parameters = {**inspect.signature(self.take).parameters, **inspect.signature(self.draw).parameters}
+        return {
+            name: parameter
+            for name, parameter in parameters.items()
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name != "words"
+        }
+
+    def made(self, source: Source, words: Words = ENGLISH, **settings: Any) -> Drawing:
+        """Draw it.
+
+        Raises:
+            TreadleError: there is no such setting; what it is drawn from does not have what it needs.
+        """
+        known = self.settings()
+        for name in settings:
+            if name not in known:
+                raise TreadleError(f"this figure has no setting {name!r}: {suggest(name, known)}")
+        mine = inspect.signature(self.take).parameters
+        taken = self.take(source, **{name: value for name, value in settings.items() if name in mine})
+        rest = {name: value for name, value in settings.items() if name not in mine}
+        return self.draw(*taken, **rest, words=words)
+
+
+FIGURES: dict[str, Figure] = {
+    # of the course, by their numbers
+    "sigmoid": Figure(("sigmoid on [−8, 8)", "sigmoid 函数，[−8, 8)"), draw_sigmoid, number=6),
+    "softmax": Figure(
+        ("softmax of some scores, through e^z and their sum", "几个得分经 e^z 与归一化成为 softmax"),
+        draw_softmax,
+        number=8,
+    ),
+    "descent": Figure(
+        ("paths of four optimisers in a narrow valley", "四种优化器在狭长山谷中的路径"), draw_descent, number=49
+    ),
+}
+
+
+def figure(
+    name: str,
+    source: Recipe | Sets | Run | Climb | Source | Path | str | None = None,
+    *,
+    language: Language | None = None,
+    **settings: Any,
+) -> Drawing:
+    """Draw a figure of the registry.
+
+    Args:
+        name: of the figure.
+        source: what it is drawn from, as `Source` takes it; the baseline on MNIST unless told.
+        language: of its texts, "en" or "zh"; that of the system unless told.
+        settings: of this figure.
+
+    Raises:
+        TreadleError: there is no such figure or setting; the source does not have what the figure needs; matplotlib or
+            Jinja is not installed.
+
+    >>> [round(share, 5) for share in figure("softmax", language="en", scores=[3, 1, -3]).tables[0].columns["softmax"]]
+    [0.87888, 0.11894, 0.00218]
+    """
+    if name not in FIGURES:
+        raise TreadleError(f"no figure is called {name!r}: {suggest(name, FIGURES)}")
+    given = source if isinstance(source, Source) else Source(source)
+    return FIGURES[name].made(given, Words(language or system_language()), **settings)
