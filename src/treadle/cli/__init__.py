@@ -19,6 +19,7 @@ from treadle.cli.fetch import fetch
 from treadle.cli.figure import figure
 from treadle.cli.lr import lr
 from treadle.cli.predict import predict
+from treadle.cli.report import report
 from treadle.cli.resume import resume
 from treadle.cli.run import run
 from treadle.cli.runs import runs
@@ -48,9 +49,10 @@ app.command(lr, sort_key=8)
 app.command(timeline, sort_key=9)
 app.command(surface, sort_key=10)
 app.command(figure, sort_key=11)
-app.command(predict, sort_key=12)
-app.command(choices, sort_key=13)
-app.command(fetch, sort_key=14)
+app.command(report, sort_key=12)
+app.command(predict, sort_key=13)
+app.command(choices, sort_key=14)
+app.command(fetch, sort_key=15)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -49,18 +49,18 @@ def fragment(drawing: Drawing, svg: str, marks: list[dict[str, Any]]) -> str:
     )
 
 
-def render(template: str, **values: Any) -> str:
-    """Fill in a template of the package; values are escaped.
+def render(template: str, package: str = "treadle.figures", /, **values: Any) -> str:
+    """Fill in a template from the folder `templates` of a package; values are escaped.
 
     Raises:
         TreadleError: Jinja is not installed.
     """
-    return str(environment().get_template(template).render(**values))
+    return str(environment(package).get_template(template).render(**values))
 
 
 @cache
-def environment() -> Any:
-    """Return Jinja with the templates of this folder.
+def environment(package: str) -> Any:
+    """Return Jinja with the templates of a package.
 
     Raises:
         TreadleError: Jinja is not installed.
@@ -70,7 +70,7 @@ def environment() -> Any:
     except ImportError as error:
         raise TreadleError("pages need Jinja: install it with `pip install treadle[figures]`") from error
     made = Environment(
-        loader=PackageLoader("treadle.figures", "templates"),
+        loader=PackageLoader(package, "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -87,7 +87,7 @@ class Source:
         """The trained run with its data; of a climb the first at its top."""
         if isinstance(self.given, Run):
             return self.given
-        return load(self._run_folder(), self.sets)
+        return load(self.run_folder, self.sets)
 
     @cached_property
     def climb(self) -> Climb:
@@ -99,7 +99,7 @@ class Source:
     @cached_property
     def about(self) -> About:
         """What is written of the run."""
-        return read_about(self._run_folder())
+        return read_about(self.run_folder)
 
     @cached_property
     def validation(self) -> Dataset:
@@ -125,7 +125,9 @@ class Source:
             return {"": [self.given.history]}
         return {"": [self.about.history]}
 
-    def _run_folder(self) -> Path:
+    @property
+    def run_folder(self) -> Path:
+        """The folder of the run; of a climb that of the first at its top."""
         if isinstance(self.given, Climb):
             return self.given.record.parent / "runs" / self.given.top.runs[0]
         if self.folder is None:

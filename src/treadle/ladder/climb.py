@@ -132,7 +132,7 @@ class _Climber:
 
     def _without(self, rung: Rung, others: Sequence[Rung]) -> Step:
         """The top of the ladder without a change."""
-        step = Step(rung.name, rung.stage or "", self.found.steps[0].recipe)
+        step = Step(rung.name, rung.stage or "", self.found.steps[0].recipe, name_zh=rung.name_zh)
         try:
             for other in others:
                 assert step.recipe is not None
@@ -146,7 +146,7 @@ class _Climber:
         """A recipe with a change, trained."""
         assert recipe is not None
         stage = rung.stage or next(iter(rung.values())).partition(".")[0]
-        step = Step(rung.name, stage, None)
+        step = Step(rung.name, stage, None, name_zh=rung.name_zh)
         try:
             step.recipe = self.ladder.measured(recipe.change(rung.values(), f"rung {rung.name!r}"))
         except RecipeError as error:

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from treadle.errors import RecipeError, suggest
@@ -31,6 +32,7 @@ class Rung(BaseModel):
 
     Args:
         name: what it is, for people.
+        name_zh: the same in Chinese.
         change: values by stage.key, as `Recipe.change` takes them.
         stage: that the change belongs to; the one that its keys begin with, unless told.
         keep: whether later rungs build on it: if it was better, or always; as the ladder says, unless told.
@@ -39,6 +41,7 @@ class Rung(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    name_zh: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = None
     change: dict[str, Any] = Field(min_length=1)
     stage: Literal[tuple(CHOICES)] | None = None  # type: ignore[valid-type]
     keep: Keep | None = None
@@ -160,6 +163,16 @@ class Ladder(BaseModel):
     def to_dict(self) -> dict[str, Any]:
         """Return the ladder as plain values, defaults included."""
         return {**self.model_dump(exclude_none=True), "baseline": self.baseline.to_dict()}
+
+    def to_toml(self) -> str:
+        """Write the ladder as TOML.
+
+        >>> Ladder.course().to_toml().startswith("seeds = 5")
+        True
+        """
+        values = self.to_dict()
+        tables = {key: values.pop(key) for key in ("baseline", "rung")}
+        return tomlkit.dumps({**values, **tables})
 
     def digest(self) -> str:
         """Return what tells this ladder from others: SHA-256 in hex of all that it says but the time it may take.

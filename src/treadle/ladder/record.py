@@ -61,7 +61,10 @@ def _recipe(values: Any, file: Path) -> Recipe:
 
 def _step(told: dict[str, Any], file: Path) -> Step:
     compared, recipe = told["comparison"], told["recipe"]
-    kept = {name: told[name] for name in ("name", "stage", "seeds", "values", "seconds", "runs", "kept", "failed")}
+    kept = {
+        name: told[name]
+        for name in ("name", "name_zh", "stage", "seeds", "values", "seconds", "runs", "kept", "failed")
+    }
     return Step(
         **kept,
         recipe=None if recipe is None else _recipe(recipe, file),

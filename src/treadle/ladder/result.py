@@ -8,6 +8,7 @@ from typing import Any
 
 from treadle.ladder.ladder import BASELINE, Ladder
 from treadle.ladder.statistics import Comparison, McNemar
+from treadle.language import Words
 from treadle.recipe import Recipe
 
 FORMAT = 1
@@ -19,6 +20,7 @@ class Step:
 
     Args:
         name: of the rung, or "baseline".
+        name_zh: the same in Chinese, where the ladder has it.
         stage: that the change belongs to; empty for the baseline.
         recipe: the whole recipe, with the first of the seeds; None where the change could not be made.
         seeds: that were trained.
@@ -40,6 +42,13 @@ class Step:
     comparison: Comparison | None = None
     kept: bool = False
     failed: str | None = None
+    name_zh: str | None = None
+
+    def title(self, words: Words) -> str:
+        """Return its name in a language, or the one that it has."""
+        if self.name == BASELINE:
+            return words(BASELINE, "基线")
+        return words(self.name, self.name_zh or self.name)
 
     @property
     def verdict(self) -> str:
@@ -50,7 +59,10 @@ class Step:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values."""
-        values = {name: getattr(self, name) for name in ("name", "stage", "seeds", "values", "seconds", "runs", "kept")}
+        values = {
+            name: getattr(self, name)
+            for name in ("name", "name_zh", "stage", "seeds", "values", "seconds", "runs", "kept")
+        }
         return {
             **values,
             "verdict": self.verdict,

@@ -1,0 +1,251 @@
+"""The report of a run or a climb: what was tried, what it brought, why it is believed, and how to repeat it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from treadle.data import Sets
+from treadle.figures import FIGURES, Source
+from treadle.figures.page import page, render
+from treadle.figures.terms import STAGES, VERDICTS, metric_name
+from treadle.ladder import Climb, Comparison, Step
+from treadle.ladder.statistics import LEVEL, MOST_SEEDS
+from treadle.language import Language, Words, system_language
+from treadle.metrics import METRICS
+from treadle.nn import summary
+from treadle.recipe import Recipe
+from treadle.report.findings import told
+from treadle.runs.about import ABOUT, read_json
+
+PACKAGE = "treadle.report"
+SMALL = 1e-3
+
+
+def report(source: Source, *, language: Language | None = None, command: str = "treadle") -> str:
+    """Return a page of HTML, complete in itself, on a run or a climb.
+
+    Args:
+        source: a run, or a climb with its runs.
+        language: "en" or "zh"; that of the system unless told.
+        command: as the reader calls the program.
+
+    Raises:
+        TreadleError: the source is neither, its data or runs are not there, or matplotlib or Jinja is not installed.
+    """
+    words = Words(language or system_language())
+    return _climb(source, words, command) if source.kind == "climb" else _run(source, words, command)
+
+
+def _climb(source: Source, words: Words, command: str) -> str:
+    climb = source.climb
+    metric = metric_name(climb.ladder.metric, words)
+    base, top = climb.steps[0], climb.top
+    # of other sizes or labels, figures and the test set of the report would be others than those of the climb
+    sets = source.sets
+    title = words(f"{sets.name}: from a baseline to {top.name}", f"{sets.name}：从基线到“{top.title(words)}”")
+    if top is base:
+        title = words(f"{sets.name}: the baseline and what was tried", f"{sets.name}：基线与各种尝试")
+    body = render(
+        "climb.html",
+        PACKAGE,
+        words=words,
+        title=title,
+        climb=climb,
+        metric=metric,
+        base=base,
+        top=top,
+        rows=[_row(step, before, words) for step, before in _with_before(climb)],
+        views={
+            view: [_row(step, None, words) for step in steps] for view, steps in climb.views.items() if view != "climb"
+        },
+        final=climb.final,
+        test_metric=metric_name(climb.final.metric, words) if climb.final else "",
+        level=LEVEL,
+        unsure=[step for step in climb.steps if step.verdict == "cannot tell"],
+        most=MOST_SEEDS,
+        number=number,
+        mean=_mean,
+        p=p_value,
+        **_common(source, words, command),
+        figures=_figures(source, words, ["staircase", "learning_curves"]),
+        details=_figures(source, words, _of_run(source)),
+        ladder=climb.ladder.to_toml(),
+    )
+    return page(title, words, [body])
+
+
+def _run(source: Source, words: Words, command: str) -> str:
+    about = source.about
+    name = source.folder.name if source.folder else ""
+    title = words(f"{source.sets.name}: the run {name}", f"{source.sets.name}：运行 {name}")
+    recipe = source.recipe
+    body = render(
+        "run.html",
+        PACKAGE,
+        words=words,
+        title=title,
+        about=about,
+        findings=[told(finding, words) for finding in about.findings],
+        scores=_scores(about.test, words),
+        summary=str(summary(source.run.network, source.sets.train.shape)),
+        choices=[(words(*STAGES[stage]), _settings(keys)) for stage, keys in recipe.to_dict().items()],
+        number=number,
+        **_common(source, words, command),
+        figures=_figures(source, words, ["learning_curves", *_of_run(source)]),
+    )
+    return page(title, words, [body])
+
+
+def _common(source: Source, words: Words, command: str) -> dict[str, Any]:
+    """What both reports tell: data, recipe, versions and machine."""
+    made = read_json(source.run_folder / ABOUT)
+    return {
+        "command": command,
+        "data": _data(source.sets, words),
+        "fingerprint": source.sets.fingerprint(),
+        "recipe": source.recipe.to_toml(),
+        "started": (made.get("started") or "").replace("T", " "),
+        "versions": made.get("made_with") or {},
+        "machine": made.get("machine") or {},
+        "run": source.run_folder.name,
+    }
+
+
+def _data(sets: Sets, words: Words) -> list[tuple[str, int, str]]:
+    names = {"train": ("training", "训练集"), "validation": ("validation", "验证集"), "test": ("test", "测试集")}
+    return [
+        (words(*names[name]), len(part), "×".join(map(str, part.shape)))
+        for name, part in sets.parts().items()
+        if name in names
+    ]
+
+
+def _of_run(source: Source) -> list[str]:
+    """Which figures tell of the run itself, by its data and network."""
+    classes, shape = source.sets.train.classes, source.sets.train.shape
+    names = ["predictions"] if source.run.loss.compares == "values" else []
+    names += ["confusion"] if classes is not None else []
+    names += ["calibration"] if source.run.loss.compares == "classes" else []
+    names += ["mistakes"]
+    return names + (["filters"] if len(shape) == 3 else [])
+
+
+def _figures(source: Source, words: Words, names: Sequence[str]) -> list[str]:
+    return [FIGURES[name].made(source, words).fragment() for name in names]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A step of a climb in the table of a report, as texts."""
+
+    name: str
+    stage: str
+    changes: list[tuple[str, str, str]]
+    mean: str
+    change: str
+    interval: str
+    p: str
+    seeds: int
+    seconds: str
+    rate: str
+    verdict: str
+    kind: str
+    kept: bool
+    failed: str | None
+
+
+def _with_before(climb: Climb) -> list[tuple[Step, Step | None]]:
+    """Each step with the one it was compared with."""
+    pairs: list[tuple[Step, Step | None]] = []
+    kept: Step | None = None
+    for step in climb.steps:
+        pairs.append((step, kept))
+        kept = step if step.kept else kept
+    return pairs
+
+
+def _row(step: Step, before: Step | None, words: Words) -> Row:
+    found = step.comparison
+    return Row(
+        name=step.title(words),
+        stage=words(*STAGES[step.stage]),
+        changes=_differences(before.recipe if before else None, step.recipe),
+        mean=number(_mean(step.values)) if step.values else "",
+        change="" if found is None else f"{found.mean:+.4g}",
+        interval="" if found is None else _interval(found, words),
+        p="" if found is None or len(found.differences) < 2 else p_value(found.adjusted),
+        seeds=len(step.seeds),
+        seconds=f"{step.seconds:.2f}" if step.values else "",
+        rate=f"{found.mean / step.seconds:+.3g}" if found and step.seconds else "",
+        verdict=_verdict(step, words),
+        kind=step.verdict.replace(" ", "-"),
+        kept=step.kept,
+        failed=step.failed,
+    )
+
+
+def _verdict(step: Step, words: Words) -> str:
+    text = words(*VERDICTS[step.verdict])
+    needed = step.comparison.seeds_needed if step.comparison else None
+    if needed is None:
+        return text
+    many = words(f"{needed:,} or more", f"{needed:,} 个或更多") if needed >= MOST_SEEDS else f"{needed:,}"
+    return words(f"{text}: {many} seeds might", f"{text}：{many}{'' if needed >= MOST_SEEDS else ' 个'}种子也许能判断")
+
+
+def _interval(found: Comparison, words: Words) -> str:
+    low, high = found.interval
+    if math.isfinite(low):
+        return words(f"{low:+.4g} to {high:+.4g}", f"{low:+.4g} 至 {high:+.4g}")
+    return words("all the same", "完全相同") if len(found.differences) > 1 else words("one seed", "一个种子")
+
+
+def _differences(before: Recipe | None, after: Recipe | None) -> list[tuple[str, str, str]]:
+    """Which settings differ: their names, and what they were and are."""
+    if before is None or after is None:
+        return []
+    one, other = _flat(before), _flat(after)
+    names = [name for name in {**one, **other} if one.get(name) != other.get(name) and name != "training.seed"]
+    return [(name, _shown(one.get(name)), _shown(other.get(name))) for name in names]
+
+
+def _flat(recipe: Recipe) -> dict[str, Any]:
+    return {f"{stage}.{key}": value for stage, keys in recipe.to_dict().items() for key, value in keys.items()}
+
+
+def _settings(keys: dict[str, Any]) -> str:
+    return ", ".join(f"{key} = {_shown(value)}" for key, value in keys.items())
+
+
+def _shown(value: Any) -> str:
+    return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _scores(test: dict[str, Any] | None, words: Words) -> list[tuple[str, str, str]]:
+    """Scores on the test set with their intervals."""
+    if test is None:
+        return []
+    rows = []
+    for name in ("loss", *METRICS):
+        if test.get(name) is not None:
+            pair = test.get(f"{name}_interval")
+            between = words("{} to {}", "{} 至 {}").format(*map(number, pair)) if pair and None not in pair else ""
+            rows.append((metric_name(name, words), number(test[name]), between))
+    return rows
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def number(value: float) -> str:
+    """Write a score: four places where it is a share, four digits where it is not."""
+    return f"{value:.4f}" if SMALL <= abs(value) < 1 else f"{value:.4g}"
+
+
+def p_value(value: float) -> str:
+    """Write a p-value."""
+    return "<0.001" if value < SMALL else f"{value:.3f}"
