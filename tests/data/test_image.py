@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from treadle.data import read_image
+from treadle.data import decode_image, image, read_image
 from treadle.errors import DataError
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
@@ -190,3 +190,53 @@ def test_mislabelled_foreign_and_missing_files_are_named(tmp_path):
 def test_an_input_of_two_channels_takes_no_image(tmp_path):
     with pytest.raises(DataError, match="1 or 3 channels"):
         read_image(save(tmp_path / "a.png", GREY), (2, 3, 4))
+
+
+def generally(path, monkeypatch):
+    """What Pillow's general reader makes of a file: pixels, or the type and text of the error."""
+    with monkeypatch.context() as patch:
+        patch.setattr(image, "_plain_png", lambda path, max_pixels: None)
+        return outcome(path)
+
+
+def outcome(path):
+    try:
+        return decode_image(path)
+    except DataError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P", "1", "LA", "RGBA"])
+def test_plain_png_files_are_read_as_the_general_reader_reads_them(tmp_path, monkeypatch, mode):
+    drawn = np.random.default_rng(0)
+    for number, (width, height) in enumerate([(1, 1), (28, 28), (31, 5), (257, 64)]):
+        smooth = np.linspace(0, 200, width * height * 3).reshape(height, width, 3)  # what filters are for
+        pixels = (smooth + drawn.integers(0, 55, smooth.shape)).astype(np.uint8)
+        path = tmp_path / f"{number}.png"
+        Image.fromarray(pixels).convert(mode).save(path, compress_level=(0, 1, 6, 9)[number])
+        plain = image._plain_png(path, 1_000_000)
+        assert (plain is not None) == (mode in ("L", "RGB"))
+        assert image._plain_png(path, width * height - 1) is None
+        np.testing.assert_array_equal(outcome(path), generally(path, monkeypatch))
+
+
+def test_what_is_wrong_with_a_plain_png_file_is_left_to_the_general_reader(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4)).save(path)
+    whole = path.read_bytes()
+    damaged = [whole[:length] for length in range(len(whole))] + [whole + b"x"]
+    damaged += [whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :] for place in range(len(whole))]
+    for content in damaged:
+        path.write_bytes(content)
+        assert image._plain_png(path, 1_000_000) is None
+        found, expected = outcome(path), generally(path, monkeypatch)
+        assert type(found) is type(expected)
+        np.testing.assert_array_equal(found, expected)
+    long = len(whole) - 12  # data that are cut or empty, with checksums that are right
+    begin = whole.index(b"IDAT")
+    for data in (b"", whole[begin + 4 : begin + 8], zlib.compress(b"\0" * 3), zlib.compress(b"\7" * 15)):
+        chunk = b"IDAT" + data
+        chunk = len(data).to_bytes(4) + chunk + zlib.crc32(chunk).to_bytes(4)
+        path.write_bytes(whole[: begin - 4] + chunk + whole[long:])
+        assert outcome(path) == generally(path, monkeypatch)
+        assert "damaged or truncated image" in outcome(path)

@@ -18,6 +18,8 @@ MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 ORIENTATION = 0x0112  # the EXIF tag
 _ORIENTED = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}  # where Pillow looks for it
 _SCAN, _MOST_SCANS = b"\xff\xda", 100  # of a progressive JPEG: some bytes of a scan go over all pixels
+_PNG = b"\x89PNG\r\n\x1a\n"
+_CHUNK, _HEADER = struct.Struct(">I4s"), struct.Struct(">IIBBBBB")
 PNG_BIT_DEPTH = 24  # its byte in the file: Pillow reduces 16-bit colour to 8 without a word
 _PIXEL, _REST = 8, 2**24  # bytes that a file may have for each pixel, and beside these
 
@@ -63,20 +65,66 @@ def decode_image(
     Raises:
         DataError: as `read_image`, except for the size.
     """
-    path = Path(path)
+    path = path if isinstance(path, Path) else Path(path)
+    if (plain := _plain_png(path, max_pixels)) is not None:
+        return _pixels(plain, channels, size)
     with opened(path, max_pixels, MODES) as (image, _):
         image.load()
         _check_decoded(path, image)
         image.info.pop("transparency", None)  # there is none, and Pillow would warn of it
-        grey = channels == 1 or (channels is None and image.mode in ("1", "L", "LA"))
-        mode = "L" if grey else "RGB"
-        plain = image if image.mode == mode else image.convert(mode)
-        if size is not None:
-            from PIL.Image import Resampling
+        return _pixels(image, channels, size)
 
-            plain = plain.resize(size[::-1], Resampling.BILINEAR)
-        pixels = np.frombuffer(plain.tobytes(), np.uint8).reshape(plain.height, plain.width, -1)
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+def _pixels(image: Any, channels: int | None, size: tuple[int, int] | None) -> NDArray[np.uint8]:
+    grey = channels == 1 or (channels is None and image.mode in ("1", "L", "LA"))
+    mode = "L" if grey else "RGB"
+    if image.mode != mode:
+        image = image.convert(mode)
+    if size is not None:
+        from PIL.Image import Resampling
+
+        image = image.resize(size[::-1], Resampling.BILINEAR)
+    pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width, -1)
+    return pixels.transpose(2, 0, 1).copy()
+
+
+def _plain_png(path: Path, max_pixels: int) -> Any:
+    """The image of a PNG file that has pixels of 8 bits, grey or RGB, and nothing else; None for any other file.
+
+    Pillow's general reader takes more time for each file than the decoding of a small image.
+    """
+    from zlib import crc32
+
+    if path.suffix != ".png":
+        return None
+    try:
+        content = _content(path, max_pixels)
+    except (OSError, DataError):
+        return None
+    if not content.startswith(_PNG) or len(content) < 57:  # of a file with one chunk of data
+        return None
+    place, data = 8, []
+    while place + 12 <= len(content):
+        length, kind = _CHUNK.unpack_from(content, place)
+        end = place + 12 + length
+        if end > len(content) or kind != (b"IHDR" if place == 8 else b"IEND" if end == len(content) else b"IDAT"):
+            return None
+        if crc32(content[place + 4 : end - 4]) != int.from_bytes(content[end - 4 : end]):
+            return None
+        data.append(content[place + 8 : end - 4])
+        place = end
+    if place != len(content) or len(data) < 3 or len(data[0]) != _HEADER.size or data[-1]:
+        return None
+    width, height, bits, colour, *rest = _HEADER.unpack(data[0])
+    mode = {0: "L", 2: "RGB"}.get(colour)
+    if bits != 8 or mode is None or any(rest) or not 0 < width * height <= max_pixels:
+        return None
+    from PIL import Image
+
+    try:
+        return Image.frombytes(mode, (width, height), b"".join(data[1:-1]), "zip", mode)
+    except (ValueError, OSError):
+        return None
 
 
 @contextmanager
@@ -118,7 +166,7 @@ def _opened(path: Path, content: bytes) -> Any:
     from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin
 
     readers: dict[bytes, Any] = {
-        b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
+        _PNG: PngImagePlugin.PngImageFile,
         b"\xff\xd8\xff": JpegImagePlugin.jpeg_factory,
         b"BM": BmpImagePlugin.BmpImageFile,
     }
