@@ -6,6 +6,7 @@ import importlib.util
 import json
 import zlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from treadle.recipe import Recipe
 from treadle.runs import load
 from treadle.runs.about import parse_about
 from treadle.runs.checkpoints import from_bytes
+from treadle.runs.folder import _read_weights
 
 LIMIT = 1 << 22  # bytes, where a reader takes a limit
 
@@ -85,6 +87,19 @@ def read_run(content: bytes, folder: Path) -> Any:
 
 
 def read_weights(content: bytes, folder: Path) -> Any:
+    file(folder, "weights.safetensors", content)
+    return _read_weights(folder, hashlib.sha256(content).hexdigest(), *network())
+
+
+@cache
+def network() -> tuple[Any, tuple[int, ...]]:
+    """The network of `files.RECIPE`, and the shape of a sample."""
+    about = files.about()["data"]
+    shape = tuple(about["shape"])
+    return Recipe.from_toml(files.RECIPE).build_network(about["classes"], shape), shape
+
+
+def read_run_folder(content: bytes, folder: Path) -> Any:
     about = {**files.about(), "weights_sha256": hashlib.sha256(content).hexdigest()}
     file(folder, "run.json", json.dumps(about).encode())
     file(folder, "recipe.toml", files.RECIPE.encode())
@@ -155,6 +170,9 @@ TARGETS |= {
     ),
     "weights": Target(
         read_weights, files.weights, (b'"F32"', b'"F64"', b'"dtype":', b'"shape":[', b"__metadata__"), errors=RUN_ERRORS
+    ),
+    "run_folder": Target(
+        read_run_folder, files.weights, (b'"F32"', b'"F64"', b'"dtype":', b'"shape":['), errors=RUN_ERRORS
     ),
     "run_json": Target(read_run, files.runs, (b'"format"', b"null", b"[]", b"{}", b"1e999"), errors=RUN_ERRORS),
     "recipe": Target(
