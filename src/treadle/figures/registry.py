@@ -10,9 +10,14 @@ from typing import Any
 
 from treadle.data import Sets
 from treadle.errors import TreadleError, suggest
+from treadle.figures.classes import calibration_of_run, confusion_of, draw_calibration, draw_confusion
 from treadle.figures.concepts import draw_descent, draw_sigmoid, draw_softmax
+from treadle.figures.curves import curves_of, draw_learning_curves
 from treadle.figures.drawing import Drawing
+from treadle.figures.mistakes import draw_mistakes, mistakes_of
 from treadle.figures.source import Kind, Source
+from treadle.figures.staircase import climb_of, draw_order_of_credit, draw_staircase
+from treadle.figures.values import draw_predictions, predictions_of
 from treadle.ladder import Climb
 from treadle.language import ENGLISH, Language, Words, system_language
 from treadle.recipe import Recipe
@@ -72,6 +77,42 @@ FIGURES: dict[str, Figure] = {
     ),
     "descent": Figure(
         ("paths of four optimisers in a narrow valley", "四种优化器在狭长山谷中的路径"), draw_descent, number=49
+    ),
+    # of a run
+    "learning_curves": Figure(
+        ("losses and scores by epoch; of a climb with all seeds", "各轮的损失与指标；攀登则包含所有种子"),
+        draw_learning_curves,
+        "run",
+        curves_of,
+    ),
+    "confusion": Figure(
+        ("which classes are taken for which", "哪些类别被认作哪些类别"), draw_confusion, "run", confusion_of
+    ),
+    "mistakes": Figure(("the samples with the largest losses", "损失最大的样本"), draw_mistakes, "run", mistakes_of),
+    "calibration": Figure(
+        ("whether probabilities are what they claim to be", "概率是否名副其实"),
+        draw_calibration,
+        "run",
+        calibration_of_run,
+    ),
+    "predictions": Figure(
+        ("predicted against true numbers, and the residuals", "预测值与真实值，以及残差"),
+        draw_predictions,
+        "run",
+        predictions_of,
+    ),
+    # of a climb
+    "staircase": Figure(
+        ("what each change did, seed by seed, and the verdict", "每项改动逐种子的效果与判定"),
+        draw_staircase,
+        "climb",
+        climb_of,
+    ),
+    "order_of_credit": Figure(
+        ("what each change is worth in another order", "换一种次序时各项改动的价值"),
+        draw_order_of_credit,
+        "climb",
+        climb_of,
     ),
 }
 

@@ -67,6 +67,7 @@ def fit(
     weights: Literal["best", "last"] = "best",
     start: Progress | None = None,
     on_step: Callable[[State, int], None] | None = None,
+    on_gradients: Callable[[State, Gradients], None] | None = None,
     on_epoch: Callable[[Run], object] | None = None,
     diagnose: bool = True,
     on_finding: Callable[[Finding], None] | None = None,
@@ -100,6 +101,8 @@ def fit(
         weights: which the run is used with: those of the epoch with the lowest validation loss, or the last ones.
         start: progress of a training with the same arguments, to go on from; it may have had fewer epochs.
         on_step: called after each step with the state, whose parameters are no average, and the steps in an epoch.
+        on_gradients: called in each step before its update, with the state and the gradients, by path in their `tree`:
+            to look at, for both are what training goes on with.
         on_epoch: called after each epoch with the run so far; training ends where it returns True.
         diagnose: look at some of the steps and note in `run.findings` what is wrong with the training.
         on_finding: called with each finding.
@@ -303,7 +306,18 @@ def fit(
                 first = state.step - state.batch
                 begins_with = {"learning_rate": optimizer.lr * factor(first)} if factor else {}
                 train_epoch(
-                    optimizer, gradients, state, parts, reader, key, after_step, whole, factor, diagnosis, average
+                    optimizer,
+                    gradients,
+                    state,
+                    parts,
+                    reader,
+                    key,
+                    after_step,
+                    whole,
+                    factor,
+                    diagnosis,
+                    average,
+                    on_gradients,
                 )
                 at_end = average.at_end(state.epoch + 1, settle_means) if average else None
                 seconds, waiting = time.perf_counter() - began, reader.waited - waited

@@ -61,6 +61,7 @@ def train_epoch(
     factor: Callable[[int], float] | None,
     diagnosis: Diagnosis | None,
     average: Average | None = None,
+    on_gradients: Callable[[State, Gradients], None] | None = None,
 ) -> None:
     """Take one step for each batch, changing `state` in place.
 
@@ -76,6 +77,7 @@ def train_epoch(
         factor: from the number of a step to the factor of the learning rate, if there is a schedule.
         diagnosis: looks at some of the steps, if there is one.
         average: of the parameters, if one is taken.
+        on_gradients: called in each step before its update, with the gradients, to look at.
 
     Raises:
         TrainingError: the loss, a gradient or an updated parameter is not finite; `state` is that before the step.
@@ -85,6 +87,8 @@ def train_epoch(
         if factor and (lr := optimizer.lr * factor(state.step)) != finite.optimizer.lr:
             finite.optimizer = optimizer.with_lr(lr)
         state.loss = gradients.step(indices, key(state.step), reading.next)
+        if on_gradients:
+            on_gradients(state, gradients)
         if diagnosis:
             diagnosis.begin(state)
         with whole:
