@@ -12,7 +12,12 @@ from treadle.data import Sets
 from treadle.errors import TreadleError, suggest
 from treadle.figures.concepts import draw_descent, draw_sigmoid, draw_softmax
 from treadle.figures.drawing import Drawing
+from treadle.figures.lr_range import draw_lr_range
+from treadle.figures.measured import lr_range_of, surface_of, timeline_of
+from treadle.figures.sheet import draw_sheet
 from treadle.figures.source import Kind, Source
+from treadle.figures.surface import draw_surface
+from treadle.figures.timeline import draw_timeline
 from treadle.ladder import Climb
 from treadle.language import ENGLISH, Language, Words, system_language
 from treadle.recipe import Recipe
@@ -64,6 +69,16 @@ class Figure:
 
 FIGURES: dict[str, Figure] = {
     # of the course, by their numbers
+    "timeline": Figure(
+        (
+            "synchronous and asynchronous reading on a time line, with the queue's fill",
+            "时间线上的同步与异步读取，以及队列中的批次数",
+        ),
+        draw_timeline,
+        "recipe",
+        timeline_of,
+        5,
+    ),
     "sigmoid": Figure(("sigmoid on [−8, 8)", "sigmoid 函数，[−8, 8)"), draw_sigmoid, number=6),
     "softmax": Figure(
         ("softmax of some scores, through e^z and their sum", "几个得分经 e^z 与归一化成为 softmax"),
@@ -72,6 +87,26 @@ FIGURES: dict[str, Figure] = {
     ),
     "descent": Figure(
         ("paths of four optimisers in a narrow valley", "四种优化器在狭长山谷中的路径"), draw_descent, number=49
+    ),
+    "learning_rate": Figure(
+        ("loss by step for a learning rate too small, right, too large", "学习率太小、合适、太大时各步的损失"),
+        draw_lr_range,
+        "recipe",
+        lr_range_of,
+        50,
+    ),
+    # of data and training
+    "sheet": Figure(
+        ("samples of the training set, or how its values are distributed", "训练集的样本，或其数值的分布"),
+        draw_sheet,
+        "recipe",
+        lambda source: (source.sets,),
+    ),
+    "surface": Figure(
+        ("loss over a plane of the parameters, with the optimiser's path", "参数平面上的损失与优化器的路径"),
+        draw_surface,
+        "recipe",
+        surface_of,
     ),
 }
 
