@@ -1,13 +1,15 @@
 """Pictures of loss surfaces: what they must show, and the same bytes each time."""
 
-from xml.etree import ElementTree
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from figures.helpers import texts
 from treadle.errors import TreadleError
 from treadle.figures import draw_surface
 from treadle.figures.concepts import descent, draw_descent
+from treadle.language import Words
 from treadle.optim import SGD, AdaGrad, Adam, Momentum
 from treadle.train.surface import Path, Surface
 
@@ -17,21 +19,30 @@ PATH = Path("SGD(0.1)", np.array([0, 5]), POINTS, np.array([2.0, 0.5]), np.array
 FOUND = Surface(X, X, X[None] ** 2 + X[:, None] ** 2, ("first", "second"), (PATH,), 100, 5, 0.1)
 
 
-def texts(svg):
-    return {text.strip() for text in ElementTree.fromstring(svg).itertext() if text.strip()}
-
-
 def test_it_shows_the_plane_the_paths_and_what_they_explain():
-    svg = draw_surface(FOUND)
+    svg = draw_surface(FOUND).svg()
     wanted = {"first", "second", "loss", "step", "5 × 5 losses over 100 samples", "SGD(0.1): 87.5 % in the plane"}
     assert wanted <= texts(svg)
-    assert {"the true loss on each path", "at the nearest point of the plane", "SGD(0.1)"} <= texts(svg)
-    assert draw_surface(FOUND) == svg
+    assert {"the true loss on each path", "SGD(0.1), nearest point of the plane", "SGD(0.1)"} <= texts(svg)
+    assert draw_surface(FOUND).svg() == svg
+
+
+def test_its_values_are_in_tables():
+    surface, path = draw_surface(FOUND).tables
+    assert surface.rows()[1] == (-0.5, -1.0, 1.25)
+    assert len(surface.rows()) == 25
+    assert path.rows() == [(0, -1.0, 1.0, 2.0, 1.9), (5, 0.0, 0.0, 0.5, 0.5)]
+
+
+def test_directions_are_named_in_chinese():
+    names = ("first principal component", "second")
+    shown = texts(draw_surface(replace(FOUND, axes=names), words=Words("zh")).svg())
+    assert {"第一主成分", "第二主成分", "损失", "步", "SGD(0.1)：87.5 % 在平面内"} <= shown
 
 
 @pytest.mark.parametrize("losses", [np.full((5, 5), 3.0), np.where(X[None] > 0, np.inf, 1.0) + np.zeros((5, 5))])
 def test_a_flat_surface_and_one_that_is_not_finite_can_be_drawn(losses):
-    svg = draw_surface(Surface(X, X, losses, ("first", "second"), (), 100, 5, 0.1))
+    svg = draw_surface(Surface(X, X, losses, ("first", "second"), (), 100, 5, 0.1)).svg()
     assert "step" not in texts(svg)
 
 
@@ -46,4 +57,4 @@ def test_the_four_paths_of_the_valley():
 
 def test_a_surface_without_a_finite_loss_is_told():
     with pytest.raises(TreadleError, match="no loss of this surface is finite"):
-        draw_surface(Surface(X, X, np.full((5, 5), np.inf), ("first", "second"), (), 100, 5, 0.1))
+        draw_surface(Surface(X, X, np.full((5, 5), np.inf), ("first", "second"), (), 100, 5, 0.1)).svg()

@@ -39,7 +39,7 @@ def check(source: Source = None, /, *, changes: Changes = None, json: Json = Fal
     if svg is not None and sound:
         from treadle.figures import draw_sheet
 
-        write_text(svg, draw_sheet(sets))
+        write_text(svg, draw_sheet(sets).svg())
     if json:
         print(to_json({"name": sets.name, "samples": _samples(sets), "findings": [asdict(one) for one in found]}))
     else:

@@ -55,7 +55,7 @@ def lr(
     if svg is not None:
         from treadle.figures import draw_lr_range
 
-        write_text(svg, draw_lr_range(found))
+        write_text(svg, draw_lr_range(found).svg())
     if json:
         print(to_json({"recipe": chosen.to_dict(), **found.to_dict()}))
         return

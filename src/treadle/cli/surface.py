@@ -86,7 +86,7 @@ def surface(
     if svg is not None:
         from treadle.figures import draw_surface
 
-        write_text(svg, draw_surface(found))
+        write_text(svg, draw_surface(found).svg())
     if json:
         print(to_json({"recipe": chosen.to_dict(), **found.to_dict()}))
         return

@@ -43,7 +43,7 @@ def timeline(
     if svg is not None:
         from treadle.figures import draw_timeline
 
-        write_text(svg, draw_timeline(found))
+        write_text(svg, draw_timeline(found).svg())
     if json:
         print(to_json({"recipe": chosen.to_dict(), **found.to_dict()}))
         return

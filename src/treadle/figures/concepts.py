@@ -163,3 +163,48 @@ def draw_path(axes: Any, points: Array, colour: str, label: str) -> None:
     axes.plot(points[:, 0], points[:, 1], color=colour, marker=".", markersize=4, linewidth=1.4, label=label)
     axes.plot(*points[0], color=colour, marker="o", markersize=6)
     axes.plot(*points[-1], color=colour, marker="X", markersize=8)
+
+
+def draw_cross_entropy(*, probabilities: Sequence[float] = (0.6, 0.1), words: Words = ENGLISH) -> Drawing:
+    """Draw the cross-entropy −log p of a sample by the probability p of its class, with some marked.
+
+    Raises:
+        TreadleError: there are no probabilities, more than 10, or some are not above 0 and at most 1.
+    """
+    marked = np.asarray(probabilities, dtype=np.float64)
+    if marked.ndim != 1 or not 0 < len(marked) <= 10 or not ((marked > 0) & (marked <= 1)).all():
+        raise TreadleError(f"probabilities should be up to 10 numbers above 0 and at most 1, found {probabilities!r}")
+    lowest = min(0.01, float(marked.min()))
+    p = np.unique(np.concatenate([np.geomspace(lowest, 1, 200), np.linspace(0.01, 1, 100), marked]))
+    losses = -np.log(p) + 0.0  # not −0 at 1
+    chosen = -np.log(marked) + 0.0
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        axes.plot(p, losses, color=BLUE, label="−log p")
+        for number, (at, loss) in enumerate(zip(marked, chosen, strict=True)):
+            colour = PATHS[1 + number % (len(PATHS) - 1)]
+            label = f"−log {at:g} = {loss:.2f}"
+            axes.plot([at, at, 0], [0, loss, loss], color=GREY, linestyle=":", linewidth=1, label="_guide")
+            axes.plot(at, loss, color=colour, marker="o", markersize=7, linestyle="", label=label)
+            axes.annotate(label, (at, loss), (8, 6), textcoords="offset points", fontsize=10)
+        axes.set(xlabel=words("probability p of the right class", "正确类别的概率 p"), xlim=(0, 1.03))
+        axes.set(ylabel=words("cross-entropy −log p", "交叉熵 −log p"), ylim=(0, 1.06 * float(losses.max())))
+
+    shown = words("; ", "；").join(f"−log {at:g} = {loss:.2f}" for at, loss in zip(marked, chosen, strict=True))
+    return Drawing(
+        words("Cross-entropy of one sample", "单个样本的交叉熵"),
+        words(
+            f"Only the probability of the right class counts. Where it is 1 the loss is 0; the smaller it is, the more "
+            f"the loss grows, beyond all bounds: {shown}.",
+            f"只有正确类别的概率起作用：概率为 1 时损失为 0，概率越小损失越大，没有上限：{shown}。",
+        ),
+        (
+            Table(words("marked", "标出的点"), {"p": marked.tolist(), "−log p": chosen.tolist()}),
+            Table(words("curve", "曲线"), {"p": p.tolist(), "−log p": losses.tolist()}),
+        ),
+        draw,
+        6.4,
+        4,
+        words,
+    )

@@ -149,11 +149,6 @@ class Drawing:
         return file.getvalue(), marks
 
 
-def drawn(draw: Callable[[Any], None], width: float, height: float) -> str:
-    """Call a function with an empty figure of so many inches and return what it drew as SVG."""
-    return Drawing("", "", (), draw, width, height).svg()
-
-
 def _settings() -> Any:
     try:
         from matplotlib import rc_context

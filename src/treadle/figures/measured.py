@@ -9,13 +9,13 @@ from treadle.figures.source import Source
 from treadle.train import LrRange, Surface, Timeline, loss_surface, lr_range, timeline
 
 
-def timeline_of(source: Source, *, seconds: float = 2.0) -> tuple[Timeline]:
+def timeline_of(source: Source, *, seconds: float = 1.0) -> tuple[Timeline]:
     """Measure how long steps of a recipe read and train, `seconds` for each way of reading."""
     network, settings = _made(source)
-    return (timeline(network, source.sets, seconds=seconds, **settings),)
+    return (timeline(network, source.sets, seconds=seconds, always=True, **settings),)
 
 
-def lr_range_of(source: Source, *, low: float = 1e-4, high: float = 10.0, steps: int = 100) -> tuple[LrRange]:
+def lr_range_of(source: Source, *, low: float = 1e-5, high: float = 10.0, steps: int = 100) -> tuple[LrRange]:
     """Train a recipe for some steps with each of several learning rates."""
     network, settings = _made(source)
     return (lr_range(network, source.sets, low=low, high=high, steps=steps, **settings),)

@@ -10,13 +10,21 @@ from typing import Any
 
 from treadle.data import Sets
 from treadle.errors import TreadleError, suggest
+from treadle.figures.absolute import draw_squared_and_absolute, squared_and_absolute_of
 from treadle.figures.classes import calibration_of_run, confusion_of, draw_calibration, draw_confusion
-from treadle.figures.concepts import draw_descent, draw_sigmoid, draw_softmax
+from treadle.figures.concepts import draw_cross_entropy, draw_descent, draw_sigmoid, draw_softmax
 from treadle.figures.curves import curves_of, draw_learning_curves
+from treadle.figures.data_tree import draw_data_tree
 from treadle.figures.drawing import Drawing
+from treadle.figures.lr_range import draw_lr_range
+from treadle.figures.measured import lr_range_of, surface_of, timeline_of
 from treadle.figures.mistakes import draw_mistakes, mistakes_of
+from treadle.figures.scaling import draw_scaling, scaling_of
+from treadle.figures.sheet import draw_sheet
 from treadle.figures.source import Kind, Source
 from treadle.figures.staircase import climb_of, draw_order_of_credit, draw_staircase
+from treadle.figures.surface import draw_surface
+from treadle.figures.timeline import draw_timeline
 from treadle.figures.values import draw_predictions, predictions_of
 from treadle.ladder import Climb
 from treadle.language import ENGLISH, Language, Words, system_language
@@ -69,14 +77,73 @@ class Figure:
 
 FIGURES: dict[str, Figure] = {
     # of the course, by their numbers
+    "data_tree": Figure(
+        ("tree of the data set: three sets, their inputs and targets", "数据集的树形结构：三个集合及其输入与目标"),
+        draw_data_tree,
+        "recipe",
+        lambda source: (source.sets,),
+        3,
+    ),
+    "scaling": Figure(
+        ("loss over two weights, features unscaled and scaled", "两个权重上的损失：特征未缩放与缩放后"),
+        draw_scaling,
+        "recipe",
+        scaling_of,
+        4,
+    ),
+    "timeline": Figure(
+        (
+            "synchronous and asynchronous reading on a time line, with the queue's fill",
+            "时间线上的同步与异步读取，以及队列中的批次数",
+        ),
+        draw_timeline,
+        "recipe",
+        timeline_of,
+        5,
+    ),
     "sigmoid": Figure(("sigmoid on [−8, 8)", "sigmoid 函数，[−8, 8)"), draw_sigmoid, number=6),
     "softmax": Figure(
         ("softmax of some scores, through e^z and their sum", "几个得分经 e^z 与归一化成为 softmax"),
         draw_softmax,
         number=8,
     ),
+    "cross_entropy": Figure(
+        (
+            "cross-entropy −log p of one sample, with −log 0.6 and −log 0.1",
+            "单个样本的交叉熵 −log p，标出 −log 0.6 与 −log 0.1",
+        ),
+        draw_cross_entropy,
+        number=18,
+    ),
+    "squared_and_absolute": Figure(
+        ("squared against absolute error over one parameter", "平方误差与绝对误差随一个参数的变化"),
+        draw_squared_and_absolute,
+        "recipe",
+        squared_and_absolute_of,
+        42,
+    ),
     "descent": Figure(
         ("paths of four optimisers in a narrow valley", "四种优化器在狭长山谷中的路径"), draw_descent, number=49
+    ),
+    "learning_rate": Figure(
+        ("loss by step for a learning rate too small, right, too large", "学习率太小、合适、太大时各步的损失"),
+        draw_lr_range,
+        "recipe",
+        lr_range_of,
+        50,
+    ),
+    # of data and training
+    "sheet": Figure(
+        ("samples of the training set, or how its values are distributed", "训练集的样本，或其数值的分布"),
+        draw_sheet,
+        "recipe",
+        lambda source: (source.sets,),
+    ),
+    "surface": Figure(
+        ("loss over a plane of the parameters, with the optimiser's path", "参数平面上的损失与优化器的路径"),
+        draw_surface,
+        "recipe",
+        surface_of,
     ),
     # of a run
     "learning_curves": Figure(

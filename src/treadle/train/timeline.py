@@ -76,7 +76,7 @@ class Timeline:
     @property
     def proposal(self) -> Prefetch | None:
         """The simplest setting that is about as fast as the best; None where reading ahead is not worth it."""
-        if not self.trials:
+        if not self.trials or self.most < WORTH:
             return None
         best = min(pace.seconds for _, pace in self.trials)
         if self.saved(best) < WORTH:
@@ -148,16 +148,18 @@ def timeline(
     optimizer: Optimizer,
     batch_size: int = 100,
     seconds: float = 2.0,
+    always: bool = False,
     **settings: Any,
 ) -> Timeline:
     """Time steps of training with each batch read when it is needed, on batches from memory, and with reading ahead.
 
-    Reading ahead is tried only where batches from memory save a twentieth of the time or more. Training is that of
-    `fit`, on parameters of its own: nothing that was given changes.
+    Reading ahead is tried only where batches from memory save a twentieth of the time or more, or always. Training is
+    that of `fit`, on parameters of its own: nothing that was given changes.
 
     Args:
         network, sets, loss, optimizer, batch_size: as in `fit`.
         seconds: of each way of reading.
+        always: whether reading ahead is tried where it could save nothing, too.
         settings: others of `fit`, such as seed, scale, augmentations and threads.
 
     Raises:
@@ -203,7 +205,7 @@ def timeline(
 
     direct, replayed = pace(Reading), pace(_Replay)
     found = Timeline(direct, replayed, (), batch_size)
-    if found.most < WORTH:
+    if found.most < WORTH and not always:
         return found
     trials: list[tuple[Prefetch, Pace]] = []
     for setting in SETTINGS:
