@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
+from treadle import starting
 from treadle.cli.check import check
 from treadle.cli.choices import choices
 from treadle.cli.climb import climb
@@ -62,6 +63,7 @@ def call(arguments: Sequence[str]) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
+        starting.release()
         with terminating():
             code = app(list(arguments), exit_on_error=False, print_error=True)
         if sys.stdout:  # a closed one is None
