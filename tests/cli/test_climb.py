@@ -71,3 +71,11 @@ def test_what_is_wrong_is_told(cli, short, arguments, expected):
     code, _, err = cli("climb", *arguments)
     assert code == 2
     assert err.startswith(expected)
+
+
+def test_a_recipe_and_a_ladder_are_told_apart(cli, short, recipe):
+    assert cli("climb", recipe) == (2, "", f"error: {recipe}: is a recipe, not a ladder: treadle run {recipe}\n")
+    assert cli("run", short) == (2, "", f"error: {short}: is a ladder, not a recipe: treadle climb {short}\n")
+    assert cli("show", short)[0] == 2
+    Path("neither.toml").write_text("seeds = 3\n", encoding="utf-8")
+    assert "a ladder begins with [baseline]" in cli("climb", "neither.toml")[2]
