@@ -12,7 +12,7 @@ from typing import Any, Self
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from treadle.data import Augmentation, Prefetch, Sets, load
+from treadle.data import Augmentation, Finding, Prefetch, Sets, load
 from treadle.data.load import asks_for_classes
 from treadle.errors import MemoryLimitError, RecipeError, ShapeError
 from treadle.losses import Loss
@@ -147,9 +147,13 @@ class Recipe(BaseModel):
         """
         return tomlkit.dumps(self.to_dict())
 
-    def load_data(self) -> Sets:
-        """Load the sets that the data stage names; targets of a table are classes where the loss compares classes."""
-        return load(**self._loading())
+    def load_data(self, findings: list[Finding] | None = None) -> Sets:
+        """Load the sets that the data stage names; targets of a table are classes where the loss compares classes.
+
+        Args:
+            findings: where a list is given, it is told of missing values in a table, which are else an error.
+        """
+        return load(**self._loading(), findings=findings)
 
     def data_key(self) -> str:
         """Return a text that is the same for recipes that load the same sets."""
