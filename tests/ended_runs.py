@@ -117,6 +117,8 @@ def require_same(run: Path, wanted: Result) -> None:
     """Raise Lost where the result of a run is not this one, or files of killed writes are left."""
     for name, one, other in zip(("weights", "history", "findings", "test"), result(run), wanted, strict=True):
         require(one == other, f"other {name}")
+    told = [event["epoch"] for event in events(run) if event["event"] == "epoch"]
+    require(told == [*range(1, len(wanted[1]) + 1)], f"epochs {told} in the log")
     left = [path.name for path in run.rglob("*.part")]
     require(not left, f"left {left}")
 

@@ -2,6 +2,10 @@
 
 from typing import Any
 
+from treadle import starting
+
+starting.guard()  # before the rest, which takes a while
+
 from treadle import data, losses, metrics, nn, ops, optim
 from treadle.autodiff.check import check_gradients
 from treadle.autodiff.functional import value_and_grad

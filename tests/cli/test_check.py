@@ -40,6 +40,45 @@ def test_findings_name_lines_of_the_file(cli, tmp_path):
     assert "(line 43)" in " ".join(out.split()).replace("(line 43 )", "(line 43)")
 
 
+def test_missing_values_are_found_and_what_to_do_with_them(cli, tmp_path):
+    draws = np.random.default_rng(0)
+    rows = [[f"{draws.normal():.4f}", f"{20 + n}", "AB"[n % 2], "yes" if n % 2 else "no"] for n in range(60)]
+    for number, column in ((3, 1), (8, 1), (30, 1), (12, 2), (40, 3), (41, 3)):
+        rows[number][column] = ""
+    (tmp_path / "people.csv").write_text(
+        "\n".join(["a,age,town,came", *(",".join(row) for row in rows)]), encoding="utf-8"
+    )
+    code, out, err = cli("check", "people.csv", "--json")
+    assert (code, err) == (1, "")
+    told = json.loads(out)
+    assert sum(told["samples"].values()) == 58  # without those that have no target
+    found = {one["message"]: one for one in told["findings"] if "no value" in one["message"]}
+    assert list(found) == [
+        "the target 'came' has no value in 2 of 60 rows",
+        "'age' has no value in 3 of 60 rows",
+        "'town' has no value in 1 of 60 rows",
+    ]
+    target, age, town = found.values()
+    assert {one["severity"] for one in found.values()} == {"error"}
+    assert (age["where"], age["rows"], age["places"]) == ("data", [3, 8, 30], ["line 5", "line 10", "line 32"])
+    assert (target["rows"], town["places"]) == ([40, 41], ["line 14"])
+    assert "state a policy with missing, one of mean, median, most_frequent" in age["advice"]
+    assert "the median of the training rows stands in for it" in age["advice"]
+    assert "the most frequent word of the training rows stands in for it" in town["advice"]
+    assert target["advice"] == "fill it in, or leave these rows out, as this look does"
+    code, out, err = cli("check", "people.csv")
+    assert (code, err) == (1, "")
+    assert "distribution" in out  # the rest is looked at as well
+    assert "state a policy" in " ".join(out.split())
+    code, out, _ = cli("check", "people.csv", "--set", "data.missing=mean", "--json")
+    by_severity = {one["message"]: one["severity"] for one in json.loads(out)["findings"]}
+    assert by_severity["the target 'came' has no value in 2 of 60 rows"] == "error"
+    assert by_severity["'age' has no value in 3 of 60 rows"] == "note"
+    code, _, err = cli("run", "--set", "data.source=people.csv")
+    assert code == 2
+    assert "line 42: the target 'came' has no value: leave such rows out" in err
+
+
 def test_clean_data_ends_with_0(cli, recipe):
     code, out, _ = cli("check", "wine")
     assert (code, out.splitlines()[-1]) == (0, "nothing found")

@@ -1,6 +1,9 @@
 """`treadle climb`: the table, and JSON."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,3 +74,25 @@ def test_what_is_wrong_is_told(cli, short, arguments, expected):
     code, _, err = cli("climb", *arguments)
     assert code == 2
     assert err.startswith(expected)
+
+
+def test_a_climb_goes_on_when_nobody_reads_its_output(short, tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "treadle", "climb", short, "--seeds", "1", "--workers", "1"]
+    with os.fdopen(write, "w") as stdout:
+        done = subprocess.run(command, cwd=tmp_path, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        0,
+        "nobody reads the output any more: it is dropped, and the climb goes on\n",
+    )
+    (record,) = (tmp_path / "climbs").glob("*[0-9a-f].json")
+    assert len(json.loads(record.read_text(encoding="utf-8"))["steps"]) == 3
+
+
+def test_a_recipe_and_a_ladder_are_told_apart(cli, short, recipe):
+    assert cli("climb", recipe) == (2, "", f"error: {recipe}: is a recipe, not a ladder: treadle run {recipe}\n")
+    assert cli("run", short) == (2, "", f"error: {short}: is a ladder, not a recipe: treadle climb {short}\n")
+    assert cli("show", short)[0] == 2
+    Path("neither.toml").write_text("seeds = 3\n", encoding="utf-8")
+    assert "a ladder begins with [baseline]" in cli("climb", "neither.toml")[2]

@@ -328,18 +328,68 @@ def test_interrupt_before_training(recipe, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("arguments", [["choices"], ["run", "--json"], ["run"]])
-def test_reader_that_goes_away(arguments, recipe, tmp_path):
-    """As in `treadle choices | head -1`, whose reader leaves early: no traceback."""
-    command = [*COMMAND, arguments[0], *([str(recipe)] if arguments[0] == "run" else []), *arguments[1:]]
+def unread(*arguments, cwd, **options):
+    """Run a command whose output nobody reads."""
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "w") as stdout:
-        done = subprocess.run(
-            command, cwd=tmp_path, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60, check=False
-        )
-    assert done.stderr == ""
-    assert done.returncode != 0
+        options = {"stderr": subprocess.PIPE, **options}
+        if options["stderr"] == subprocess.STDOUT:
+            options["stderr"] = stdout
+        command = [*COMMAND, *map(str, arguments)]
+        return subprocess.run(command, cwd=cwd, stdout=stdout, text=True, timeout=120, check=False, **options)
+
+
+def test_reader_that_goes_away(tmp_path):
+    """As in `treadle choices | head -1`, whose reader leaves early: no traceback."""
+    done = unread("choices", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_run_goes_on_when_nobody_reads_its_output(recipe, tmp_path, form):
+    """As in `treadle run | head -1`: the run is what matters."""
+    arguments = ["run", str(recipe), *form]
+    with subprocess.Popen(
+        [*COMMAND, *arguments], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout.readline()
+        running.stdout.close()
+        err = running.stderr.read()
+    assert running.returncode == 0
+    assert err == "nobody reads the output any more: it is dropped, and the run goes on\n"
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert json.loads((folder / "run.json").read_text(encoding="utf-8"))["status"] == "finished"
+    assert load_run(folder).tested is not None
+    done = unread("resume", folder, "--epochs", "4", *form, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, err)
+    assert len(load_run(folder).history) == 4
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_nobody_reads_output_nor_errors(recipe, tmp_path, form):
+    """As in `treadle run 2>&1 | head -1`."""
+    done = unread("run", recipe, *form, cwd=tmp_path, stderr=subprocess.STDOUT)
+    assert done.returncode == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert load_run(folder).tested is not None
+    assert unread("run", "none.toml", cwd=tmp_path, stderr=subprocess.STDOUT).returncode == 2
+
+
+@posix
+def test_interrupt_of_a_run_whose_output_nobody_reads(recipe, tmp_path):
+    command = [*INTERRUPTIBLE, "run", str(recipe), "--set", "training.epochs=1000000", "--json"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    ) as running:
+        next(line for line in running.stdout if '"epoch": 2' in line)
+        running.stdout.close()
+        assert "it is dropped, and the run goes on" in running.stderr.readline()
+        running.send_signal(signal.SIGINT)
+        err = running.stderr.read()
+    assert (running.returncode, err) == (130, "")
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert json.loads((folder / "run.json").read_text(encoding="utf-8"))["status"] == "interrupted"
 
 
 @pytest.mark.parametrize("split", ["random", "stratified", "grouped"])

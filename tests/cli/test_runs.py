@@ -86,10 +86,27 @@ def test_table_fits_the_terminal(cli, runs, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))
     cli("runs", "tag", ONE, "a-rather-long-tag-to-cut", "and-another")
     _, out, _ = cli("runs")
-    table, _, told = out.partition("\n\n")
-    assert max(map(len, table.splitlines())) <= max(width, len(ONE) + len("  finished"))
-    assert told.startswith("left out for want of width: ")
-    assert ONE in table
+    assert max(map(len, out.splitlines())) <= max(width, len(ONE) + len("  finished"))
+    monkeypatch.setenv("COLUMNS", "500")
+    head, *rows = (re.split("  +", line) for line in cli("runs")[1].splitlines())
+    assert len(head) > len(rows[0])  # there is one note, and no tag in the first row
+    for cell in (part for row in rows for part in row):
+        assert "".join(cell.split()) in "".join(out.split())
+
+
+def test_columns_that_do_not_fit_stand_below_their_run(cli, runs, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    cli("runs", "tag", ONE, "good", "kept")
+    _, out, _ = cli("runs")
+    data = about(runs / ONE)["data"]["name"]
+    assert re.split("  +", out.splitlines()[0]) == ["run", "status", "val accuracy", "test accuracy (95 %)"]
+    two, one = (part.splitlines() for part in re.split(r"^(?=\S)", out, flags=re.M)[2:])
+    for (row, *below), name, tags, lr in ((two, TWO, "", 0.3), (one, ONE, "tags good kept, ", 0.1)):
+        assert row.startswith(name)
+        assert row.endswith(f"  {score_of(runs / name)}")
+        assert all(line.startswith("  ") for line in below)
+        told = f"{tags}network softmax, epochs 2/2, data {data}, optimizer sgd {lr}, seconds"
+        assert "".join(told.split()) in "".join("".join(below).split())
 
 
 def test_filters(cli, runs):
@@ -270,6 +287,31 @@ def test_diff_of_the_same_recipe_and_of_too_few(cli, runs):
     code, _, err = cli("runs", "diff", ONE, "copy")
     assert code == 2
     assert "runs/copy: cannot be compared, for it is damaged: recipe.toml: cannot be read" in err
+
+
+def test_a_test_score_of_earlier_weights_is_marked(cli, runs, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    further = "of epoch: the run was trained further after its test, which is of its weights of that epoch"
+    assert further not in cli("runs")[1]
+    score = score_of(runs / ONE)
+    assert cli("resume", runs / ONE, "--epochs", 4)[0] == 0
+    found = about(runs / ONE)
+    assert (found["test"]["weights_epoch"], found["weights_epoch"]) == (2, 4)
+    _, out, _ = cli("runs")
+    assert f"{score} of epoch 2  " in out
+    assert out.endswith(f"\n\n{further}\n")
+    assert f"{score_of(runs / TWO)}  " in out
+    _, out, _ = cli("runs", "diff", ONE, TWO)
+    assert f"{score} of epoch 2" in out
+    assert f"{ONE} was trained further after its test: its test scores are those of its weights of epoch 2" in " ".join(
+        out.split()
+    )
+    _, out, _ = cli("runs", "diff", ONE, TWO, "--json")
+    scores = json.loads(out)["scores"]
+    assert [one["of_epoch"] for one in scores["test accuracy"]] == [2, None]
+    assert [one["of_epoch"] for one in scores["validation accuracy"]] == [None, None]
+    _, out, _ = cli("runs", "show", ONE)
+    assert out.count("of epoch 2") == 1
 
 
 # tag, note, delete, restore

@@ -48,6 +48,11 @@ def test_what_a_file_says(read):
     ("old", "new", "expected"),
     [
         ("seeds = 3", "seeds = 0", "ladder.toml, line 1: seeds should be greater than or equal to 1, found '0'"),
+        (
+            "seeds = 3",
+            'seeds = "3"',
+            "ladder.toml, line 1: seeds should be a valid integer, found '3': leave out the quotes",
+        ),
         ("seeds = 3", "seed = 3", "ladder.toml, line 1: unknown key 'seed': did you mean 'seeds'?"),
         (
             "seeds = 3",

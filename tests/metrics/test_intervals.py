@@ -11,6 +11,7 @@ from treadle.metrics import (
     median_interval,
     normal_interval,
     percentile_interval,
+    positive_interval,
     ratio_interval,
     wilson_interval,
 )
@@ -95,6 +96,42 @@ def test_ratio_interval_covers_the_true_ratio():
         low, high = ratio_interval(weights[labels] * rng.exponential(means[labels]), weights[labels])
         covered += low <= true <= high
     assert 0.93 < covered / runs < 0.97
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=2, max_size=30))
+def test_positive_interval_is_that_of_the_logarithm(numbers):
+    values = np.array(numbers)
+    low, high = positive_interval(values)
+    assert 0 <= low <= high
+    mean, error = values.mean(), stats.sem(values)
+    if mean > 1e-9:
+        expected = np.exp(np.log(mean) + np.array([-1, 1]) * stats.norm.ppf(0.975) * error / mean)
+        assert (low, high) == pytest.approx(tuple(expected), rel=1e-9)
+    assert positive_interval(values, np.full(len(values), 1.0)) == pytest.approx((low, high), rel=1e-9, abs=1e-300)
+
+
+def test_positive_interval_at_its_edges():
+    assert positive_interval(np.zeros(4)) == (0.0, 0.0)
+    assert positive_interval(np.array([-1e-9, 0.0])) == (0.0, pytest.approx(0.5e-9, abs=1e-9))  # rounding
+    for values in ([3.0], [1.0, math.inf], [1.0, math.nan]):
+        assert positive_interval(np.array(values)) == (0.0, math.inf)
+    with np.errstate(over="ignore"):  # the mean is finite, and its variance is not
+        assert positive_interval(np.array([1.0, 1.0, 1.7e308])) == (0.0, math.inf)
+
+
+@pytest.mark.parametrize("n", [10, 30, 100])
+def test_positive_interval_covers_more_than_the_normal_one_cut_off_at_0(n):
+    """Losses of single samples: most near 0, some large, as log(1 + e^−m) of margins m."""
+    margins = np.random.default_rng(0).normal(4, 2.4, (4_000, n))
+    x = np.linspace(-9, 9, 20_001)
+    true = float(np.average(np.logaddexp(0, -(4 + 2.4 * x)), weights=np.exp(-x * x / 2)))
+    covered, below = {}, 0
+    for interval in (normal_interval, positive_interval):
+        ends = np.array([interval(losses) for losses in np.logaddexp(0, -margins)])
+        covered[interval] = np.mean((ends[:, 0] <= true) & (true <= ends[:, 1]))
+        below += np.sum(ends[:, 0] < 0)
+    assert covered[positive_interval] > covered[normal_interval] + 0.01
+    assert below > 0 or n == 100
 
 
 @pytest.mark.parametrize("n", [6, 7, 8, 9, 10, 25, 100, 1999, 2000, 5001, 30_000])

@@ -131,7 +131,7 @@ def test_byte_order_mark_is_no_error(read):
         (VALID + 'schedule = ["step 3", "cosine 2"]\n', "r.toml, line 10: optimizer.schedule: Step(every=3, rate=0.1, length=None, by='epoch') goes on for ever"),
         (VALID + "schedule = []\n", "r.toml, line 10: optimizer.schedule is empty"),
         (VALID + "clip_norm = 0\n", "r.toml, line 10: optimizer.clip_norm: SGD: clip_norm must be above 0"),
-        (VALID.replace("0.1", '"0.1"'), "r.toml, line 9: optimizer.lr should be a valid number, found '0.1'"),
+        (VALID.replace("0.1", '"0.1"'), "r.toml, line 9: optimizer.lr should be a valid number, found '0.1': leave out the quotes"),
         (VALID.replace("0.1", "true"), "r.toml, line 9: optimizer.lr should be a valid number, found true"),
         (VALID.replace("0.1", "-1"), "r.toml, line 9: optimizer.lr: SGD: lr must be at least 0"),
         (VALID.replace("0.1", "nan"), "r.toml, line 9: optimizer.lr: SGD: lr must be"),
@@ -226,10 +226,40 @@ def test_every_fault_is_reported(refusal):
     ]
 
 
-def test_misspelled_stage_is_unknown_and_missing(refusal):
-    missing, unknown = refusal(VALID.replace("[optimizer]", "[optimiser]")).splitlines()
-    assert missing.startswith("r.toml: the stage [optimizer] is missing: add it with kind (sgd,")
-    assert unknown.startswith("r.toml, line 7: unknown stage [optimiser]: did you mean 'optimizer'? there are data,")
+@pytest.mark.parametrize(("stage", "misspelt"), [("optimizer", "optimiser"), ("loss", "Loss"), ("network", "net")])
+def test_a_misspelt_stage_is_told_once(refusal, stage, misspelt):
+    (told,) = refusal(VALID.replace(f"[{stage}]", f"[{misspelt}]")).splitlines()
+    assert f"unknown stage [{misspelt}]: did you mean {stage!r}? there are data," in told
+
+
+def test_a_misspelt_key_is_told_once_and_another_that_is_missing_as_well(refusal):
+    (told,) = refusal(VALID.replace("lr = 0.1", "lrr = 0.1")).splitlines()
+    assert told.startswith("r.toml, line 9: unknown key 'lrr' in [optimizer]: did you mean 'lr'?")
+    missing, unknown = refusal(VALID.replace("[optimizer]", "[optimiser]").replace("[loss]", "[x]")).splitlines()[::2]
+    assert "the stage [loss] is missing" in missing
+    assert "unknown stage" in unknown
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('[data]\nbatch_size = "100"', "data.batch_size should be a valid integer, found '100': leave out the quotes"),
+        ('[data]\nsize = [8, "9"]', "data.size, item 2 should be a valid integer, found '9': leave out the quotes"),
+        ('[data]\nshuffle = "true"', "data.shuffle should be a valid boolean, found 'true': leave out the quotes"),
+        ('[data]\nchannels = "3"', "data.channels is '3': expected 1 or 3: leave out the quotes"),
+        ('clip_norm = "1e3"', "optimizer.clip_norm should be a valid number, found '1e3': leave out the quotes"),
+        ('[data]\nbatch_size = "many"', "data.batch_size should be a valid integer, found 'many'"),
+        ("[data]\nshuffle = 1", "data.shuffle should be a valid boolean, found 1"),
+    ],
+)
+def test_numbers_in_quotes(refusal, line, told):
+    assert refusal(VALID + line + "\n").endswith(told)
+
+
+def test_a_ladder_is_no_recipe(refusal):
+    assert (
+        refusal("[baseline]\nnetwork.preset = 'softmax'\n") == "r.toml: is a ladder, not a recipe: treadle climb r.toml"
+    )
 
 
 def test_everything_missing_is_listed(refusal):

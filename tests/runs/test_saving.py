@@ -1,6 +1,8 @@
 """What is left of a save that was ended, in the log too."""
 
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,6 +35,22 @@ def test_new_weights_that_run_json_names_are_not_written_over(tmp_path, monkeypa
     monkeypatch.undo()
     save(tmp_path, recipe, run)
     np.testing.assert_array_equal(load(tmp_path).predict(rows.inputs), run.predict(rows.inputs))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for files")
+def test_a_durable_line_is_flushed_with_all_before_it_and_the_name_of_the_log(tmp_path, monkeypatch):
+    synced = []
+
+    def fsync(descriptor):
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append((path, path.is_file() and path.read_text(encoding="utf-8").count("\n")))
+
+    monkeypatch.setattr("os.fsync", fsync)
+    log(tmp_path, "start")
+    log(tmp_path, "epoch")
+    assert synced == [(tmp_path, False)]
+    log(tmp_path, "checkpoint", durable=True)
+    assert synced[1:] == [(tmp_path / "log.jsonl", 3)]
 
 
 def test_a_line_that_was_cut_off_does_not_spoil_the_next(tmp_path):

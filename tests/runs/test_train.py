@@ -1,5 +1,6 @@
 """Early stopping, averaging and callbacks of runs in folders, and going on with these."""
 
+import importlib
 import json
 
 import pytest
@@ -96,6 +97,60 @@ def test_a_run_that_a_callback_ended_can_be_gone_on_with(recipe, tmp_path):
     assert same_history(on, whole)
     assert digest(on.parameters) == digest(whole.parameters)
     assert on.tested["loss"] == run.tested["loss"]
+
+
+def told_epochs(folder):
+    events = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [event["epoch"] for event in events if event["event"] == "epoch"]
+
+
+def stop_at(number, error, function):
+    """A function that raises an error after its call of some number."""
+    calls = []
+
+    def called(*arguments, **settings):
+        function(*arguments, **settings)
+        calls.append(number)
+        if len(calls) == number:
+            raise error
+
+    return called
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])  # the latter as a kill: nothing more is written
+@pytest.mark.parametrize(
+    ("where", "number"),
+    [
+        ("treadle.runs.train.save", 2),  # between the checkpoint of the second epoch and its line
+        ("treadle.runs.log.log", 2),  # as soon as that is written
+    ],
+)
+def test_each_epoch_has_one_line_in_the_log(recipe, tmp_path, monkeypatch, where, number, error):
+    recipe = recipe.change({"training.epochs": 4, "training.patience": 4, "saving.checkpoint_every": 1})
+    name, _, function = where.rpartition(".")
+    module = importlib.import_module(name)  # the package's attribute of that name may be a function
+    with monkeypatch.context() as patch:
+        patch.setattr(module, function, stop_at(number, error, getattr(module, function)))
+        with pytest.raises((Interrupted, MemoryError)):
+            trained(recipe, tmp_path / "run")
+    assert checkpoints.newest(tmp_path / "run")[0].epoch == 2
+    before = told_epochs(tmp_path / "run")
+    assert before == ([1] if (where, error) == ("treadle.runs.train.save", MemoryError) else [1, 2])
+    resume(tmp_path / "run")
+    assert told_epochs(tmp_path / "run") == [1, 2, 3, 4]
+
+
+def test_epochs_that_are_trained_once_more_are_told_once(recipe, tmp_path):
+    def killed(run):
+        if len(run.history) == 3:
+            raise MemoryError
+
+    recipe = recipe.change({"training.epochs": 5, "training.patience": 5, "saving.checkpoint_every": 2})
+    with pytest.raises(MemoryError):
+        trained(recipe, tmp_path / "run", Hooks(on_epoch=killed))
+    assert (checkpoints.newest(tmp_path / "run")[0].epoch, told_epochs(tmp_path / "run")) == (2, [1, 2, 3])
+    resume(tmp_path / "run")
+    assert told_epochs(tmp_path / "run") == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("averaging", ["ema 0.9", "swa 2"])

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 import treadle as td
 from small_sets import fit, line, three_classes
+from treadle import ops
 from treadle.data import Dataset
 from treadle.data.dataset import Places
 from treadle.errors import DataError, LossError, ShapeError
 from treadle.losses import BinaryCrossEntropy, CrossEntropy, Loss, SquaredError
-from treadle.metrics import METRICS, normal_interval
+from treadle.metrics import METRICS, normal_interval, positive_interval
 from treadle.nn import Linear, Sequential
 from treadle.tensor import Tensor
 from treadle.train import score
@@ -70,13 +71,13 @@ def test_the_interval_of_a_weighted_loss_is_around_its_mean():
     loss = CrossEntropy(weights=[1, 5, 0.2])
     found = evaluation_of(z, loss, data)
     low, high = found.loss.interval
-    assert low + high == pytest.approx(2 * found.loss.value)
+    assert low * high == pytest.approx(found.loss.value**2)
     assert found.loss.value == pytest.approx(loss(Tensor(z), data.labels).item())
     # the same by dropping one sample after the other
     parts = [np.delete(np.arange(200), i) for i in range(200)]
     jackknife = np.array([loss(Tensor(z[rows]), data.labels[rows]).item() for rows in parts])
     error = math.sqrt(199 / 200 * ((jackknife - jackknife.mean()) ** 2).sum())
-    assert (high - low) / 2 == pytest.approx(1.96 * error, rel=0.02)
+    assert math.log(high / low) / 2 == pytest.approx(1.96 * error / found.loss.value, rel=0.02)
 
 
 def test_the_worst_samples():
@@ -118,9 +119,38 @@ def test_reports_of_numbers():
     assert found.calibration is None
     assert found.values.squared == found.metrics["squared_error"]
     assert found.loss.value == pytest.approx(found.values.squared.value)
-    assert found.loss.interval == pytest.approx(normal_interval((z - y) ** 2))
+    assert found.loss.interval == pytest.approx(positive_interval((z - y) ** 2))
     assert "R²" in str(found)
     assert "probability" not in str(found)
+
+
+@pytest.mark.parametrize("loss", [CrossEntropy(), CrossEntropy(weights=[1, 2, 3])])
+def test_the_interval_of_a_loss_that_cannot_be_negative_is_not(loss):
+    scores = np.array([[9.0, 0, 0], [0, 9, 0], [0, 0, 9], [9, 0, 0], [9, 0, 0]])
+    found = evaluation_of(scores, loss, labelled([0, 1, 2, 0, 1]))
+    low, high = found.loss.interval
+    assert 0 < low < found.loss.value < high
+    for told in (found.calibration.brier, found.calibration.log_loss):
+        assert 0 < told.interval[0] < told.value < told.interval[1]
+    assert found.calibration.brier.interval[1] <= 2
+
+
+def test_the_interval_of_a_loss_of_ones_own_may_be_negative():
+    class Gain(Loss):
+        """The prediction itself."""
+
+        compares = "values"
+
+        def __call__(self, outputs, targets):  # noqa: ARG002
+            return ops.mean(outputs)
+
+        def each(self, outputs, targets):  # noqa: ARG002
+            return ops.reshape(outputs, (outputs.shape[0],))
+
+    z = np.array([-3.0, 1.0, 0.0, 4.0])
+    found = evaluation_of(z[:, None], Gain(), numbers(np.zeros(4)))
+    assert found.loss.interval == pytest.approx(normal_interval(z))
+    assert found.loss.interval[0] < 0
 
 
 def test_classes_predicted_as_numbers_have_both_reports():
@@ -213,7 +243,7 @@ def test_a_single_sample_and_the_same_again():
     data = labelled([1])
     one, other = (evaluation_of(np.array([[0.0, 1.0, 0.0]]), CrossEntropy(), data) for _ in range(2))
     assert str(one) == str(other)
-    assert one.loss.interval == (-math.inf, math.inf)
+    assert one.loss.interval == (0, math.inf)
     rng = np.random.default_rng(0)
     data, z = labelled(rng.integers(0, 3, 100)), rng.normal(size=(100, 3))
     assert str(evaluation_of(z, CrossEntropy(), data)) == str(evaluation_of(z, CrossEntropy(), replace(data)))

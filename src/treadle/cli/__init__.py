@@ -1,6 +1,7 @@
 """The command `treadle`. Errors in what was given end with a message and exit code 2.
 
-Ctrl-C ends with 130, SIGTERM with 143.
+Ctrl-C ends with 130, SIGTERM with 143. Where nobody reads the output any more, as in `treadle runs | head -1`, a
+command ends with 141; run, resume and climb go on and end with 0, for what they train is what was asked for.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 
 from cyclopts import App, CycloptsError
 
+from treadle import starting
 from treadle.cli.check import check
 from treadle.cli.choices import choices
 from treadle.cli.climb import climb
@@ -27,6 +30,7 @@ from treadle.cli.show import show
 from treadle.cli.summary import summary
 from treadle.cli.surface import surface
 from treadle.cli.timeline import timeline
+from treadle.cli.unread import lenient
 from treadle.errors import TreadleError
 from treadle.train import Interrupted, Terminated, terminating
 
@@ -65,7 +69,13 @@ def call(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    with redirect_stderr(lenient(sys.stderr)):
+        return _call(arguments)
+
+
+def _call(arguments: Sequence[str]) -> int:
     try:
+        starting.release()
         with terminating():
             code = app(list(arguments), exit_on_error=False, print_error=True)
         if sys.stdout:  # a closed one is None

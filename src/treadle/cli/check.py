@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from treadle.cli.options import Changes, Json, read_recipe, require_folder, write_text
-from treadle.data import Finding, Sets, examine, sheet
+from treadle.data import Finding, Sets, by_severity, examine, sheet
 from treadle.runs import to_json
 
 Drawing = Annotated[
@@ -26,16 +26,19 @@ def check(source: Source = None, /, *, changes: Changes = None, json: Json = Fal
 
     Prints the sets, how the values of each feature lie, some samples to look at, and a table of findings with what to
     do about each. Settings of the data are given as in a recipe, such as --set data.target=price. Exits with 0 where
-    nothing but notes was found, 1 where something was, and 2 where the data cannot be read.
+    nothing but notes was found, 1 where something was, and 2 where the data cannot be read. Missing values are findings
+    too: errors, which end a training, unless a policy for them is stated, such as --set data.missing=median.
     """
     require_folder(svg)
     if source is None or source.endswith(".toml"):
         recipe = read_recipe(None if source is None else Path(source), changes)
     else:
         recipe = read_recipe(None, [f"data.source={to_json(source)}", *(changes or [])])
-    sets = recipe.load_data()
+    missing: list[Finding] = []
+    sets = recipe.load_data(missing)
     found = examine(sets)
     sound = all(one.severity != "error" for one in found)  # what has errors may be anything, and cannot be drawn
+    found = by_severity([*missing, *found])
     if svg is not None and sound:
         from treadle.figures import draw_sheet
 

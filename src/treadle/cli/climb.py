@@ -15,6 +15,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 from treadle.cli.options import COMMAND, Json
+from treadle.cli.unread import dropped
 from treadle.ladder import Climb, Ladder, Progress, Step, View
 from treadle.ladder import climb as climb_ladder
 from treadle.ladder.statistics import MOST_SEEDS
@@ -29,6 +30,7 @@ VIEWS: dict[View, str] = {
 }
 
 
+@dropped("climb")
 def climb(
     ladder: Annotated[Path | None, Parameter(help="A ladder in TOML; without it, the course's on MNIST.")] = None,
     /,

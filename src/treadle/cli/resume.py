@@ -9,12 +9,14 @@ from cyclopts import Parameter
 
 from treadle.cli.options import Json, RunFolder, find_run
 from treadle.cli.run import JsonReport, Report, TextReport, described, tell_of_compiling, told
+from treadle.cli.unread import dropped
 from treadle.data import Sets
 from treadle.recipe import Recipe
 from treadle.runs import resume as go_on
 from treadle.train import Progress
 
 
+@dropped("run")
 def resume(
     run: RunFolder,
     /,

@@ -19,6 +19,7 @@ from rich.progress import Progress as Bar
 
 from treadle import kernels
 from treadle.cli.options import COMMAND, Changes, Json, RecipeFile, read_recipe, warnings
+from treadle.cli.unread import dropped
 from treadle.data import Sets
 from treadle.nn import Summary, summary
 from treadle.recipe import Recipe
@@ -32,13 +33,15 @@ WAITING = 0.3  # share of the time of training from which on a hint about readin
 Folder = Annotated[Path, Parameter(name="--runs", help="Folder that the run's own folder is made in.")]
 
 
+@dropped("run")
 def run(
     recipe: RecipeFile = None, /, *, changes: Changes = None, json: Json = False, runs: Folder = Path("runs")
 ) -> None:
     """Train a network and keep the run: weights, history and scores.
 
     Prints the data, the network, a line an epoch, and the test score with its 95 % interval. With --json one JSON
-    object a line: start, finding, epoch, end. Ctrl-C saves what was trained so far and exits with code 130.
+    object a line: start, finding, epoch, end. Ctrl-C saves what was trained so far and exits with code 130. Where
+    nobody reads the output any more, as in treadle run | head -1, it is dropped: the run goes on and exits with code 0.
     """
     chosen = read_recipe(recipe, changes)
     report: Report = JsonReport() if json else TextReport()

@@ -54,7 +54,7 @@ def list_(
     """List runs, the newest first: status, epochs, validation figure, test score with its 95 % interval, tags.
 
     A run is running while a process trains it, and killed if none does and it neither ended nor was interrupted.
-    Columns that do not fit the terminal are left out, the least important first; --json has all.
+    Columns that do not fit the terminal are folded, the least important first, into lines below each run.
     """
     if unknown:  # for the command may be left out
         raise RunError(f"no command of runs is called {unknown[0]!r}: {suggest(unknown[0], COMMANDS)}")

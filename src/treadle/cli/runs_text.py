@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from treadle.runs.entry import Entry
 
 NONE = "–"
-LEFT_OUT_FIRST = ("seconds", "note", "optimizer", "data", "epochs", "network", "tags", "validation", "test")
+FOLDED_FIRST = ("seconds", "note", "optimizer", "data", "epochs", "network", "tags", "validation", "test")
 LONG = 30  # characters of a value that gets a line of its own
 WIDEST = 28  # characters of network, tags and note in a list
+FURTHER = "of epoch: the run was trained further after its test, which is of its weights of that epoch"
 
 
 def list_text(entries: list[Entry], figure: str | None) -> str:
     """Write the table of a list, as wide as the terminal, and the faults of damaged runs below it.
+
+    Columns that do not fit, the least important first, are folded: they stand in lines of their own below each run.
 
     Args:
         entries: at least one.
@@ -28,16 +31,16 @@ def list_text(entries: list[Entry], figure: str | None) -> str:
     """
     columns = _columns(entries, figure)
     width = shutil.get_terminal_size().columns
-    left_out: list[str] = []
+    folded: dict[str, list[str]] = {}
     lines = _table(columns)
-    while max(map(len, lines)) > width and (least := [name for name in LEFT_OUT_FIRST if name in columns]):
-        left_out.append(least[0])
-        del columns[least[0]]
+    while max(map(len, lines)) > width and (least := [name for name in FOLDED_FIRST if name in columns]):
+        folded = {least[0]: columns.pop(least[0]), **folded}
         lines = _table(columns)
-    if left_out:
-        lines += ["", f"left out for want of width: {', '.join(reversed(left_out))}; --json has all"]
+    if folded:
+        lines = [part for number, line in enumerate(lines) for part in (line, *_below(folded, number, width))]
     faults = [f"{entry.name}: {entry.fault}" for entry in entries if entry.fault]
-    return "\n".join([*lines, *([""] if faults else []), *faults])
+    told = [FURTHER] if any(entry.tested_epoch is not None for entry in entries) else []
+    return "\n".join([*lines, *([""] if told or faults else []), *told, *faults])
 
 
 def _columns(entries: list[Entry], figure: str | None) -> dict[str, list[str]]:
@@ -68,6 +71,15 @@ def _columns(entries: list[Entry], figure: str | None) -> dict[str, list[str]]:
     return {name: cells for name, cells in columns.items() if any(cells[1:])}
 
 
+def _below(folded: dict[str, list[str]], row: int, width: int) -> list[str]:
+    """The cells of a row in columns that are folded, each after the name of its column; none below the head."""
+    told = [f"{cells[0]} {cells[row]}" for cells in folded.values() if row and cells[row]]
+    indent = "  "
+    return textwrap.wrap(
+        ", ".join(told), max(width, 20), initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+    )
+
+
 def _table(columns: dict[str, list[str]]) -> list[str]:
     sides = "".join(">" if name in ("epochs", "seconds") else "<" for name in columns)
     return aligned(list(zip(*columns.values(), strict=True)), sides)
@@ -83,17 +95,18 @@ def _optimizer(entry: Entry) -> str:
 
 def _of_test(entry: Entry, name: str) -> dict[str, Any]:
     test = entry.test or {}
-    return {"value": test.get(name), "interval": test.get(f"{name}_interval")}
+    return {"value": test.get(name), "interval": test.get(f"{name}_interval"), "of_epoch": entry.tested_epoch}
 
 
 def _score(score: dict[str, Any] | None, form: str = "{} ({}–{})") -> str:
     if score is None or score["value"] is None:
         return NONE
+    of = "" if score["of_epoch"] is None else f" of epoch {score['of_epoch']}"
     low, high = score["interval"] or (None, None)
     if score["interval"] is None:
-        return f"{score['value']:.4f}"
+        return f"{score['value']:.4f}{of}"
     bounds = ["unknown" if bound is None else f"{bound:.4f}" for bound in (low, high)]
-    return form.format(f"{score['value']:.4f}", *bounds)
+    return form.format(f"{score['value']:.4f}", *bounds) + of
 
 
 def _cut(text: str) -> str:
@@ -149,11 +162,11 @@ def _figure(name: str, value: Any) -> str:
 def _test(entry: Entry) -> list[str]:
     if not entry.test:
         return ["the test set was not looked at"]
-    epoch = entry.test.get("weights_epoch")
-    of = "" if epoch in (None, entry.weights_epoch) else f", with the weights of epoch {epoch}"
+    of = "" if entry.tested_epoch is None else f", with the weights of epoch {entry.tested_epoch}"
     lines = [f"test set, {entry.test.get('samples', 0):,} samples, looked at once{of}:"]
     names = [name for name in entry.test if name in ("loss", entry.metric) or f"{name}_interval" in entry.test]
-    return lines + [f"  {name} {_score(_of_test(entry, name), '{}, 95 % interval {} to {}')}" for name in names]
+    scores = {name: {**_of_test(entry, name), "of_epoch": None} for name in names}  # for the line above tells it
+    return lines + [f"  {name} {_score(score, '{}, 95 % interval {} to {}')}" for name, score in scores.items()]
 
 
 def _next(found: Details) -> list[str]:

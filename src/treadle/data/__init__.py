@@ -5,6 +5,7 @@ from treadle.data.augment import AUGMENTATIONS, Augmentation, Erase, Flip, Noise
 from treadle.data.batches import Batch, BatchMaker, batches
 from treadle.data.dataset import Dataset, Sets
 from treadle.data.examine import examine
+from treadle.data.gaps import Gaps
 from treadle.data.image import decode_image, read_image
 from treadle.data.load import SOURCES, load
 from treadle.data.order import Order, OrderState
@@ -37,7 +38,7 @@ from treadle.data.sources.rows import EncodedRows, encoded_rows
 from treadle.data.split import SPLITS, GroupedSplit, RandomSplit, StratifiedSplit
 from treadle.data.stored import Stored
 from treadle.data.table import MISSING, Encoding, Feature, Table
-from treadle.data.validity import Finding, check, require_valid
+from treadle.data.validity import Finding, by_severity, check, require_valid
 
 __all__ = [
     "AUGMENTATIONS",
@@ -59,6 +60,7 @@ __all__ = [
     "Finding",
     "FittedScale",
     "Flip",
+    "Gaps",
     "GroupedSplit",
     "MeanRange",
     "MinMax",
@@ -83,6 +85,7 @@ __all__ = [
     "Times",
     "augment",
     "batches",
+    "by_severity",
     "check",
     "chosen_samples",
     "decode_image",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treadle.data.dataset import Dataset, Places, Sets
+from treadle.data.gaps import Gaps
 from treadle.data.order import WINDOW
 from treadle.data.sources.delimited import read_delimited
 from treadle.data.split import GroupedSplit, RandomSplit, StratifiedSplit
@@ -120,7 +121,7 @@ def from_table(
     target: str | None = None,
     classes: bool | None = None,
     ignore: Sequence[str] = (),
-    missing: str = "error",
+    missing: str | Gaps = "error",
     split: RandomSplit | None = None,
 ) -> Sets:
     """Make train, validation and test set of a table.
@@ -130,7 +131,8 @@ def from_table(
         target: the column to predict; the last one where none is named.
         classes: whether the values of the target are classes; where nothing is said, words are and numbers are not.
         ignore: columns that are no features, such as names of rows.
-        missing: what stands for a missing value, as in `Encoding.fit`; a target must not miss any.
+        missing: what stands for a missing value, as in `Encoding.fit`; a target must not miss any. Or `Gaps`, which
+            note them, and leave out rows without a target.
         split: as in `from_arrays`.
 
     Raises:
@@ -144,22 +146,23 @@ def from_table(
         if not named:
             raise DataError(f"{table.name}: no column is left to predict")
         target = named[-1]
-    column = table.column(target)
     group = str(split.column) if isinstance(split, GroupedSplit) else None
     features = [name for name in named if name not in (target, group)]
     if not features:
         raise DataError(f"{table.name}: no column is left to predict {target!r} from")
-    if group is not None and (gaps := table.missing(group)).any():
-        place = table.place(int(np.argmax(gaps)))
-        raise DataError(f"{place}: the group {group!r} has no value: fill it in, or leave the row out")
-    absent = table.missing(target)
-    if absent.any():
-        place = table.place(int(np.argmax(absent)))
-        raise DataError(f"{place}: the target {target!r} has no value: leave such rows out")
-    kept, labels = _target(table, target, column, classes)
-    groups = None if group is None else table.column(group)
+    gaps = missing if isinstance(missing, Gaps) else None
+    complete = _complete(table, target, group, gaps)
+    kept, labels = _target(table, target, complete, classes)
+    groups = None if group is None else table.column(group)[complete]
     parts, described = _parts(split, labels, kept, groups, table.name)
-    encoding = Encoding.fit(table, features, parts[0], missing)
+    if not isinstance(complete, slice):  # the numbers of samples are to be those of rows
+        parts = [complete[part] for part in parts]
+        labels, some = np.zeros(len(table), labels.dtype), labels
+        labels[complete] = some
+    if gaps is not None and not (features := gaps.usable(table, features, parts[0])):
+        raise DataError(f"{table.name}: no column has a value to predict {target!r} from")
+    policy = missing.filling if isinstance(missing, Gaps) else missing
+    encoding = Encoding.fit(table, features, parts[0], policy)
     rows = table.rows(encoding)
     kinds = sum(one.categories is not None for one in encoding.features)
     told = f"{len(features)} columns, {kinds} of them words, give {rows.shape[1]} features; target: {target}"
@@ -170,20 +173,43 @@ def from_table(
     return _sets(rows, labels, kept, parts, Path(table.name).name, origin, encoding, table.blocks(), places)
 
 
+def _complete(table: Table, target: str, group: str | None, gaps: Gaps | None) -> slice | NDArray[np.int64]:
+    """Rows that have a target, and a group where there is one: all, or the numbers of those where gaps are noted."""
+    whole = np.ones(len(table), bool)
+    for what, name in (("group", group), ("target", target)):
+        if name is None or not (absent := table.missing(name)).any():
+            continue
+        if gaps is None:
+            advice = "leave such rows out" if name == target else "fill it in, or leave the row out"
+            raise DataError(f"{table.place(int(np.argmax(absent)))}: the {what} {name!r} has no value: {advice}")
+        gaps.leave_out(table, f"the {what} {name!r}", absent)
+        whole &= ~absent
+    if whole.all():
+        return slice(None)
+    if not whole.any():
+        raise DataError(f"{table.name}: no row has a value for the target {target!r}")
+    return np.flatnonzero(whole)
+
+
 def _target(
-    table: Table, name: str, column: NDArray[Any], classes: bool | None
+    table: Table, name: str, rows: slice | NDArray[np.int64], classes: bool | None
 ) -> tuple[tuple[str, ...] | None, NDArray[Any]]:
-    """Names of the classes and labels (N,), or None and numbers."""
+    """Names of the classes and labels of some rows (N,), or None and numbers."""
+    column = table.column(name)[rows]
     words = column.dtype.kind != "f"
+
+    def place(number: int) -> str:
+        return table.place(np.arange(len(table))[rows][number])
+
     if classes is False and words:
-        raise DataError(f"{table.place(0)}: the target {name!r} should be a number, found {column[0]!r}")
+        raise DataError(f"{place(0)}: the target {name!r} should be a number, found {column[0]!r}")
     if not (words if classes is None else classes):
         return None, column
     values, labels = np.unique(column, return_inverse=True)
     if not words and (values != np.round(values)).any():
         row = int(np.argmax(column != np.round(column)))
         raise DataError(
-            f"{table.place(row)}: the target {name!r} is {column[row]:g}, and classes are words or whole numbers: "
+            f"{place(row)}: the target {name!r} is {column[row]:g}, and classes are words or whole numbers: "
             "choose a loss for numbers, such as squared_error"
         )
     if len(values) < 2:
@@ -198,7 +224,7 @@ def load_table(
     classes: bool | None = None,
     categorical: Sequence[str] = (),
     ignore: Sequence[str] = (),
-    missing: str = "error",
+    missing: str | Gaps = "error",
     delimiter: str | None = None,
     header: bool = True,
     split: RandomSplit | None = None,

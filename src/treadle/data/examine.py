@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from treadle.data.dataset import Sets, evenly
 from treadle.data.oddities import SHOWN, first_rows, flattened, groups, odd_classes, odd_features, odd_sets
 from treadle.data.stored import SHARE
-from treadle.data.validity import Finding, check
+from treadle.data.validity import Finding, by_severity, check
 from treadle.memory import available
 
 MOST = 100_000  # samples of a set that are read where the data stay on disk
@@ -60,8 +60,7 @@ def examine(sets: Sets) -> list[Finding]:
             there = tuple(int(numbers[finding.where][row]) for row in finding.rows)
             finding = replace(finding, rows=there, places=places)
         findings.append(finding)
-    order = {"error": 0, "warning": 1, "note": 2}
-    return sorted(findings, key=lambda finding: order[finding.severity])
+    return by_severity(findings)
 
 
 class _Rows:

@@ -7,6 +7,7 @@ from typing import Any
 
 from treadle.data.assemble import load_table
 from treadle.data.dataset import Sets
+from treadle.data.gaps import Gaps
 from treadle.data.sources.arrays import load_npy_folder, load_npz
 from treadle.data.sources.idx import load_idx_folder
 from treadle.data.sources.image_folder import load_image_folder
@@ -15,6 +16,7 @@ from treadle.data.sources.mnist_json import load_mnist_json
 from treadle.data.sources.parquet import load_parquet
 from treadle.data.sources.public import load_cifar10, load_fashion_mnist, load_kmnist
 from treadle.data.sources.small import load_diabetes, load_digits, load_wine
+from treadle.data.validity import Finding
 from treadle.errors import DataError
 
 SOURCES: dict[str, Callable[..., Sets]] = {
@@ -50,7 +52,9 @@ def _has_idx(folder: Path) -> bool:
     return any("idx" in path.name and "-ubyte" in path.name for path in folder.iterdir() if path.is_file())
 
 
-def load(source: str | Path, *, classes: bool | None = None, **settings: Any) -> Sets:
+def load(
+    source: str | Path, *, classes: bool | None = None, findings: list[Finding] | None = None, **settings: Any
+) -> Sets:
     """Load a source by its name in `SOURCES`, or from a path: a folder of IDX files or images, a JSON or CSV file.
 
     A known name comes before a path of the same name; write `./mnist` for the path.
@@ -58,6 +62,8 @@ def load(source: str | Path, *, classes: bool | None = None, **settings: Any) ->
     Args:
         source: name or path.
         classes: whether the targets of a table are classes, as in `from_table`; other sources know.
+        findings: where a list is given, it gets what is found about missing values in a table, which are an error else
+            where no policy is stated, so that the rest of the data can be examined. See `Gaps`.
         settings: of the reader, such as target and split for `load_table`; None stands for what is not set.
 
     Raises:
@@ -69,13 +75,13 @@ def load(source: str | Path, *, classes: bool | None = None, **settings: Any) ->
     """
     given = {name: value for name, value in settings.items() if value is not None}
     if isinstance(source, str) and source in SOURCES:
-        return _loaded(SOURCES[source], source, (), classes, given)
+        return _loaded(SOURCES[source], source, (), classes, findings, given)
     path = Path(source)
     known = f"Known: {', '.join([*SOURCES, *(name for name, _, _ in FORMATS)])}"
     if path.exists() and str(source):
         for _, fits, read in FORMATS:
             if fits(path):
-                return _loaded(read, str(path), (path,), classes, given)
+                return _loaded(read, str(path), (path,), classes, findings, given)
         raise DataError(f"{path}: a file of this kind cannot be read. {known}")
     if isinstance(source, Path) or len(path.parts) > 1 or path.suffix:
         raise DataError(f"{path}: no such file or folder. {known}")
@@ -97,7 +103,12 @@ def asks_for_classes(source: str | Path) -> bool:
 
 
 def _loaded(
-    read: Callable[..., Sets], name: str, arguments: tuple[Any, ...], classes: bool | None, given: dict[str, Any]
+    read: Callable[..., Sets],
+    name: str,
+    arguments: tuple[Any, ...],
+    classes: bool | None,
+    findings: list[Finding] | None,
+    given: dict[str, Any],
 ) -> Sets:
     parameters = inspect.signature(read).parameters.values()
     takes = [parameter.name for parameter in parameters if parameter.kind == parameter.KEYWORD_ONLY]
@@ -107,4 +118,6 @@ def _loaded(
             raise DataError(f"{name}: {setting} is not a setting of this source: {own}")
     if "classes" in takes:
         given = {**given, "classes": classes}
+    if "missing" in takes and findings is not None:
+        given = {**given, "missing": Gaps(given.get("missing", "error"), findings)}
     return read(*arguments, **given)

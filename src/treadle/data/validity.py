@@ -10,6 +10,8 @@ from treadle.data.dataset import Dataset, Sets, class_counts
 from treadle.data.stored import Stored
 from treadle.errors import DataError
 
+Severity = Literal["error", "warning", "note"]
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -19,17 +21,23 @@ class Finding:
         severity: an error stops training, a warning is shown before it, a note is told by `examine` alone.
         where: name of the set, or "data" for what concerns all.
         message: what was found.
-        rows: numbers of the first samples in the set that it concerns.
+        rows: numbers of the first samples in the set that it concerns; of the first rows where that is "data".
         advice: what to do.
         places: where these samples come from, such as "line 7" of a file.
     """
 
-    severity: Literal["error", "warning", "note"]
+    severity: Severity
     where: str
     message: str
     rows: tuple[int, ...] = ()
     advice: str = ""
     places: tuple[str, ...] = ()
+
+
+def by_severity(findings: list[Finding]) -> list[Finding]:
+    """Return findings with errors first, then warnings, then notes."""
+    order = ("error", "warning", "note")
+    return sorted(findings, key=lambda finding: order.index(finding.severity))
 
 
 def check(sets: Sets) -> list[Finding]:

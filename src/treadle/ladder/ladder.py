@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from treadle.errors import RecipeError, suggest
 from treadle.metrics import METRICS
 from treadle.recipe import CHOICES, Recipe
-from treadle.recipe.recipe import line_of, read_text
+from treadle.recipe.messages import line_of, quoted
+from treadle.recipe.recipe import read_text
 
 BASELINE = "baseline"
 Keep = Literal["if better", "always"]
@@ -97,6 +98,8 @@ class Ladder(BaseModel):
             values = tomllib.loads(text)
         except (ValueError, RecursionError) as error:
             raise RecipeError(f"{name}: not valid TOML: {error}") from error
+        if "baseline" not in values and "rung" not in values and values.keys() & CHOICES.keys():
+            raise RecipeError(f"{name}: is a recipe, not a ladder: treadle run {name}")
         if not isinstance(values.get("baseline"), Mapping):
             raise RecipeError(f"{name}: a ladder begins with [baseline], the stages of a recipe: [baseline.network] …")
         baseline = Recipe.inside(values["baseline"], name, text, "baseline")
@@ -213,4 +216,5 @@ def _told(detail: Any, name: str, text: str) -> str:
     if detail["type"] == "missing":
         return f"{place}: rung {path[1] + 1} needs a value for {path[-1]}"
     expected = detail["msg"].removeprefix("Input should be ")
-    return f"{place}: {key} should be {expected}, found {str(detail['input'])[:200]!r}"
+    hint = quoted(detail["input"]) if detail["type"] in ("int_type", "float_type") else ""
+    return f"{place}: {key} should be {expected}, found {str(detail['input'])[:200]!r}{hint}"

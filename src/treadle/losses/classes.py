@@ -50,6 +50,7 @@ class CrossEntropy(Loss):
     """
 
     compares: ClassVar[Literal["classes"]] = "classes"
+    nonnegative: ClassVar[bool] = True
     from_probabilities: bool = False
     smoothing: float = 0.0
     weights: Sequence[float] | None = None
@@ -142,6 +143,7 @@ class BinaryCrossEntropy(Loss):
     """
 
     compares: ClassVar[Literal["classes"]] = "classes"
+    nonnegative: ClassVar[bool] = True
     from_probabilities: bool = False
 
     def outputs(self, classes: int | None) -> int:

@@ -20,10 +20,12 @@ class Loss(ABC):
     """A function of outputs (N, …) and targets, averaged over the N samples.
 
     `compares` tells what the targets are: "values" are numbers in the shape of the outputs, "classes" are
-    labels 0 to C − 1 or one-hot rows.
+    labels 0 to C − 1 or one-hot rows. `nonnegative` tells that no sample's loss is below 0, so that its interval is not
+    either.
     """
 
     compares: ClassVar[Literal["values", "classes"]]
+    nonnegative: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         return constructor(self)

@@ -42,6 +42,7 @@ class SquaredError(Loss):
     """
 
     compares: ClassVar[Literal["values"]] = "values"
+    nonnegative: ClassVar[bool] = True
     halved: bool = False
 
     def __call__(self, outputs: Tensor, targets: Array) -> Tensor:
@@ -73,6 +74,7 @@ class AbsoluteError(Loss):
     """
 
     compares: ClassVar[Literal["values"]] = "values"
+    nonnegative: ClassVar[bool] = True
 
     def __call__(self, outputs: Tensor, targets: Array) -> Tensor:
         """Return the mean of |y − z| for predictions and targets of one shape."""
@@ -106,6 +108,7 @@ class Huber(Loss):
     """
 
     compares: ClassVar[Literal["values"]] = "values"
+    nonnegative: ClassVar[bool] = True
     delta: float = 1.0
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ from treadle.metrics.intervals import (
     median_interval,
     normal_interval,
     percentile_interval,
+    positive_interval,
     ratio_interval,
     wilson_interval,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "median_interval",
     "normal_interval",
     "percentile_interval",
+    "positive_interval",
     "predicted_class",
     "ratio_interval",
     "require_fit",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from treadle.metrics.intervals import RESAMPLES, Array, Score, normal_interval, number, percentile_interval
+from treadle.metrics.intervals import RESAMPLES, Array, Score, number, percentile_interval, positive_interval
 from treadle.metrics.metric import predicted_class
 from treadle.text import aligned
 
@@ -100,13 +100,14 @@ def calibration_of(probabilities: Array, labels: Array, bins: int = BINS) -> Cal
         confident,
         accurate,
         _error(place, confidence, right, bins),
-        _mean(squares),
-        _mean(losses),
+        _mean(squares, 2.0),
+        _mean(losses, math.inf),
     )
 
 
-def _mean(values: Array) -> Score:
-    return Score(float(np.mean(values)), normal_interval(values))
+def _mean(values: Array, most: float) -> Score:
+    low, high = positive_interval(values)
+    return Score(float(np.mean(values)), (low, min(high, most)))
 
 
 def _error(place: Array, confidence: Array, right: Array, bins: int) -> Score:

@@ -120,6 +120,28 @@ def ratio_interval(values: Array, weights: Array) -> tuple[float, float]:
     return ratio - spread, ratio + spread
 
 
+def positive_interval(values: Array, weights: Array | None = None) -> tuple[float, float]:
+    """95 % interval of a mean, or of Σ values / Σ weights = r, of values that cannot be negative: r e^(± z s_r / r).
+
+    It is symmetric around log r, whose standard error is s_r / r, that of r being s_r as in `normal_interval` and
+    `ratio_interval`. So it never goes below 0, as those do where values are few and some of them far larger than most;
+    and it holds the truth more often than these cut off at 0, for they lie too low there.
+
+    >>> low, high = positive_interval(np.array([0.0, 0.0, 0.0, 4.0]))
+    >>> round(low, 3), round(high, 3)
+    (0.141, 7.099)
+
+    Source: Meeker and Escobar, Statistical Methods for Reliability Data, Wiley 1998, chapter 7.
+    """
+    low, high = normal_interval(values) if weights is None else ratio_interval(values, weights)
+    if not math.isfinite(low):
+        return max(low, 0.0), high
+    ratio, spread = low / 2 + high / 2, high / 2 - low / 2
+    if ratio <= 0:  # all values are 0, but for rounding
+        return max(low, 0.0), max(high, 0.0)
+    return ratio * math.exp(-spread / ratio), ratio * math.exp(spread / ratio)
+
+
 def median_interval(values: Array) -> tuple[float, float]:
     """95 % interval of a median: the values whose ranks are those of the binomial of n and ½; −∞ to ∞ of fewer than 6.
 

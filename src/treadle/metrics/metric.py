@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from treadle.errors import LossError
-from treadle.metrics.intervals import Array, normal_interval, wilson_interval
+from treadle.metrics.intervals import Array, positive_interval, wilson_interval
 
 NO_CLASS = -1  # what is predicted where a prediction is none of the classes
 
@@ -176,7 +176,7 @@ METRICS: dict[str, Metric] = {
         Metric("accuracy", correct, wilson_interval, higher_is_better=True, compares="classes"),
         Metric("top_3", top_3, wilson_interval, higher_is_better=True, compares="classes", scores=True, best=3),
         Metric("top_5", top_5, wilson_interval, higher_is_better=True, compares="classes", scores=True, best=5),
-        Metric("squared_error", squared, normal_interval, higher_is_better=False, compares="values"),
-        Metric("absolute_error", absolute, normal_interval, higher_is_better=False, compares="values"),
+        Metric("squared_error", squared, positive_interval, higher_is_better=False, compares="values"),
+        Metric("absolute_error", absolute, positive_interval, higher_is_better=False, compares="values"),
     )
 }

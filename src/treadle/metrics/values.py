@@ -15,6 +15,7 @@ from treadle.metrics.intervals import (
     median_interval,
     normal_interval,
     percentile_interval,
+    positive_interval,
     ratio_interval,
 )
 from treadle.text import aligned
@@ -79,12 +80,12 @@ def value_report(predictions: Array, targets: Array) -> ValueReport:
     targets = np.asarray(targets, np.float64)
     errors = np.asarray(predictions, np.float64) - targets
     squares, sizes = errors**2, np.abs(errors)
-    squared = Score(float(np.mean(squares)), normal_interval(squares))
-    low, high = normal_interval(squares)
+    low, high = positive_interval(squares)
+    squared = Score(float(np.mean(squares)), (low, high))
     return ValueReport(
         squared=squared,
-        root=Score(math.sqrt(squared.value), (math.sqrt(max(low, 0.0)), math.sqrt(high))),
-        absolute=Score(float(np.mean(sizes)), normal_interval(sizes)),
+        root=Score(math.sqrt(squared.value), (math.sqrt(low), math.sqrt(high))),
+        absolute=Score(float(np.mean(sizes)), positive_interval(sizes)),
         median=Score(float(np.median(sizes)), median_interval(sizes)),
         largest=Score(float(np.max(sizes)), note="no interval: it grows with the number of samples"),
         r2=_r2(squares, targets),

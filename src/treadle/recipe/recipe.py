@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import difflib
-import inspect
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
-from pydantic_core import ErrorDetails
-from tomlkit.container import OutOfOrderTableProxy
-from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import AoT, Table
 
-from treadle.data import Augmentation, Prefetch, Sets, load
+from treadle.data import Augmentation, Finding, Prefetch, Sets, load
 from treadle.data.load import asks_for_classes
-from treadle.errors import MemoryLimitError, RecipeError, ShapeError, suggest
+from treadle.errors import MemoryLimitError, RecipeError, ShapeError
 from treadle.losses import Loss
 from treadle.nn import MODELS, Module, Sequential, require_memory
 from treadle.optim import Averaging, OnPlateau, Optimizer, Schedule
+from treadle.recipe.messages import Source, describe, line_of, once, settings_of
 from treadle.recipe.stages import (
     CHOICES,
     DataStage,
@@ -40,16 +33,6 @@ from treadle.recipe.texts import parse_augmentation, parse_layer, parse_split
 
 _EXCLUSIVE = {"network.preset": "layers", "network.layers": "preset"}
 _LIMIT = 1 << 20  # bytes of a recipe file; a longer one is not a recipe
-_SHOWN = 200  # characters of a wrong value at either end, in a message
-
-
-@dataclass(frozen=True)
-class _Source:
-    """Where a recipe's values came from, for messages: a name, and the text of the file if there is one."""
-
-    name: str = field(compare=False)  # recipes with the same choices are equal, wherever they came from
-    text: str = field(default="", compare=False)
-    inside: tuple[str, ...] = field(default=(), compare=False)  # the tables of the text that the recipe stands in
 
 
 class Recipe(BaseModel):
@@ -61,7 +44,7 @@ class Recipe(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    _source: _Source = PrivateAttr(default=_Source("recipe"))
+    _source: Source = PrivateAttr(default=Source("recipe"))
 
     data: DataStage = Field(default_factory=DataStage)
     network: NetworkStage
@@ -99,7 +82,9 @@ class Recipe(BaseModel):
             raise RecipeError(f"{name}: nested too deeply to be a recipe") from error
         except ValueError as error:  # TOMLDecodeError, or a plain one for a number of thousands of digits
             raise RecipeError(f"{name}: not valid TOML: {error}") from error
-        return cls._validate(values, _Source(name, text))
+        if "baseline" in values or "rung" in values:
+            raise RecipeError(f"{name}: is a ladder, not a recipe: treadle climb {name}")
+        return cls._validate(values, Source(name, text))
 
     @classmethod
     def inside(cls, values: Mapping[str, Any], name: str, text: str, *tables: str) -> Self:
@@ -108,17 +93,17 @@ class Recipe(BaseModel):
         Raises:
             RecipeError: names the file, the line, what was expected and found, and the likely fix.
         """
-        return cls._validate(values, _Source(name, text, tables))
+        return cls._validate(values, Source(name, text, tables))
 
     @classmethod
-    def _validate(cls, values: Mapping[str, Any], source: _Source) -> Self:
+    def _validate(cls, values: Mapping[str, Any], source: Source) -> Self:
         try:
             recipe = cls.model_validate(values)
             recipe._source = source
             return recipe
         except ValidationError as error:
-            details = error.errors(include_url=False)
-            raise RecipeError("\n".join(_describe(detail, values, source) for detail in details)) from error
+            details = once(error.errors(include_url=False), values)
+            raise RecipeError("\n".join(describe(detail, values, source) for detail in details)) from error
 
     def change(self, changes: Mapping[str, Any], source: str = "changed recipe") -> Self:
         """Return a recipe with values changed, each named stage.key.
@@ -142,10 +127,10 @@ class Recipe(BaseModel):
             if name in _EXCLUSIVE and f"{stage}.{_EXCLUSIVE[name]}" not in changes:
                 section.pop(_EXCLUSIVE[name], None)
             if key == "kind" and value != section.get("kind") and value in list(CHOICES[stage].get("kind", ())):
-                known = _settings(stage, value)
+                known = settings_of(stage, value)
                 values[stage] = section = {k: v for k, v in section.items() if k in known or f"{stage}.{k}" in changes}
             section[key] = value
-        changed = self._validate(values, _Source(source))
+        changed = self._validate(values, Source(source))
         if not any(name.startswith("network.") for name in changes):
             changed._source = self._source  # which is where the network still stands
         return changed
@@ -162,9 +147,13 @@ class Recipe(BaseModel):
         """
         return tomlkit.dumps(self.to_dict())
 
-    def load_data(self) -> Sets:
-        """Load the sets that the data stage names; targets of a table are classes where the loss compares classes."""
-        return load(**self._loading())
+    def load_data(self, findings: list[Finding] | None = None) -> Sets:
+        """Load the sets that the data stage names; targets of a table are classes where the loss compares classes.
+
+        Args:
+            findings: where a list is given, it is told of missing values in a table, which are else an error.
+        """
+        return load(**self._loading(), findings=findings)
 
     def data_key(self) -> str:
         """Return a text that is the same for recipes that load the same sets."""
@@ -254,117 +243,3 @@ def read_text(path: str | Path, what: str) -> str:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: byte {error.start} is not UTF-8: save the file as UTF-8") from error
-
-
-def _describe(detail: ErrorDetails, values: Mapping[str, Any], source: _Source) -> str:
-    """Say what is wrong with a recipe: where, what was expected and found, and the likely fix."""
-    path = _without_tags(detail["loc"], values)
-    if detail["type"] == "value_error" and len(path) == 1:  # of a stage as a whole: the key that its message names
-        named = re.findall(r"\w+", str(detail["ctx"]["error"]))
-        path += [key for key in values[str(path[0])] if key in named][:1]
-    if detail["type"] == "union_tag_invalid":
-        path.append("kind")
-    line = line_of(source.text, [*source.inside, *path])
-    place = f"{source.name}, line {line}" if line else source.name
-    stage = f"[{path[0]}]"
-    name = "".join(f", item {part + 1}" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
-    match detail["type"]:
-        case "extra_forbidden":
-            known = _known_keys(path[:-1], values)
-            what = f"key {path[-1]!r} in {stage}" if len(path) > 1 else f"stage {stage}"
-            return f"{place}: unknown {what}: {suggest(path[-1], known)}"
-        case "missing":
-            if len(path) > 1:
-                return f"{place}: {stage} needs a value for {path[-1]}"
-            choices = CHOICES[str(path[0])]
-            keys = ["kind"] if "kind" in choices else list(choices)
-            ways = (f"{key} ({', '.join(choices[key])})" for key in keys)
-            return f"{place}: the stage {stage} is missing: add it with {' or '.join(ways)}"
-        case "union_tag_not_found":
-            return f"{place}: {stage} needs kind: one of {', '.join(CHOICES[str(path[0])]['kind'])}"
-        case "literal_error" | "union_tag_invalid":
-            key = path[1]
-            found = detail["input"].get("kind") if detail["type"] == "union_tag_invalid" else detail["input"]
-            names = CHOICES[str(path[0])].get(str(key))
-            told = suggest(found, names) if names else f"expected {detail['ctx']['expected']}"
-            return f"{place}: {path[0]}.{key} is {_shown(found)}: {told}"
-        case "value_error":
-            return f"{place}: {name}: {_cut(str(detail['ctx']['error']))}"
-        case "model_type" | "model_attributes_type":
-            return f"{place}: {name} should be a table, as in {stage}, found {_shown(detail['input'])}"
-        case "too_short":
-            least = detail["ctx"]["min_length"]
-            if least == 1:
-                return f"{place}: {name} is empty: give at least one"
-            return f"{place}: {name} should have {least} values, found {_shown(detail['input'])}"
-        case "too_long":
-            most = detail["ctx"]["max_length"]
-            return f"{place}: {name} should have {most} values, found {_shown(detail['input'])}"
-    expected = detail["msg"].removeprefix("Input should be ")
-    return f"{place}: {name} should be {expected}, found {_shown(detail['input'])}"
-
-
-def _shown(value: Any) -> str:
-    """A value as a recipe has it, cut where it is long."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, date) else _cut(repr(value))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 2 * _SHOWN else f"{text[:_SHOWN]} … {text[-_SHOWN:]}"
-
-
-def _without_tags(loc: Sequence[int | str], values: Mapping[str, Any]) -> list[int | str]:
-    """The path of keys in the file: pydantic adds the kind of a stage after its name."""
-    path = list(loc)
-    if len(path) > 1 and "kind" in CHOICES.get(str(path[0]), {}):
-        stage = values.get(str(path[0]))
-        if isinstance(stage, Mapping) and path[1] == stage.get("kind"):
-            del path[1]
-    return path
-
-
-def _known_keys(path: Sequence[int | str], values: Mapping[str, Any]) -> list[str]:
-    if not path:
-        return list(Recipe.model_fields)
-    stage = str(path[0])
-    if "kind" in CHOICES[stage]:
-        return _settings(stage, values[stage]["kind"])
-    annotation: Any = Recipe.model_fields[stage].annotation
-    return list(annotation.model_fields)
-
-
-def _settings(stage: str, kind: str) -> list[str]:
-    """Keys of a stage that has kinds."""
-    own = inspect.signature(CHOICES[stage]["kind"][kind]).parameters
-    return ["kind", *own, *(key for key in CHOICES[stage] if key != "kind")]
-
-
-def line_of(text: str, path: Sequence[int | str]) -> int | None:
-    """Return the line of a path in TOML text: its value is marked in a style-preserving copy, written out again."""
-    mark = "@here@"
-    while mark in text:
-        mark += "@"
-    try:
-        document: Any = tomlkit.parse(text)
-        parent: Any = None
-        key: Any = None
-        node = document
-        for part in path:
-            if isinstance(node, Mapping) and part not in node:
-                break  # a missing key is said to be where its stage begins
-            parent, key, node = node, part, node[part]
-        while isinstance(node, AoT) or (isinstance(node, Table) and node.is_super_table()):
-            parent, key = node, (0 if isinstance(node, AoT) else next(iter(node)))
-            node = parent[key]  # the first thing inside, for this has no line of its own
-        if parent is None or isinstance(node, OutOfOrderTableProxy):
-            return None
-        if isinstance(node, Table):
-            node.comment(mark)
-        else:
-            parent[key] = mark
-        before, found, _ = tomlkit.dumps(document).partition(mark)
-        return before.count("\n") + 1 if found else None
-    except (TOMLKitError, TypeError, ValueError, LookupError, AttributeError, RecursionError):
-        return None  # tomlkit does not write all that it reads; the message then names the key alone

@@ -138,7 +138,8 @@ class Comparison:
     Args:
         runs: their names.
         recipe: settings by stage.key.
-        scores: loss and metrics on validation and test set, also where they are the same: value, and interval or None.
+        scores: loss and metrics on validation and test set, also where they are the same: value, interval or None, and
+            of which epoch's weights, where that is an earlier one than that of the run's weights, else None.
         other: status, data, versions and machine.
         cautions: what the scores do not tell.
     """
@@ -175,8 +176,17 @@ def compare(runs: list[Details]) -> Comparison:
         recipe=_differing(settings),
         scores=_scores([run.entry for run in runs]),
         other=other,
-        cautions=([OTHER_DATA] if "data fingerprint" in other else []) + [CAUTION],
+        cautions=[*([OTHER_DATA] if "data fingerprint" in other else []), *_of_earlier_weights(runs), CAUTION],
     )
+
+
+def _of_earlier_weights(runs: list[Details]) -> list[str]:
+    return [
+        f"{run.entry.name} was trained further after its test: its test scores are those of its weights of epoch "
+        f"{run.entry.tested_epoch}, and not of the weights it has now, of epoch {run.entry.weights_epoch}."
+        for run in runs
+        if run.entry.tested_epoch is not None
+    ]
 
 
 def _other(run: Details) -> dict[str, Any]:
@@ -197,14 +207,16 @@ def _differing(columns: list[dict[str, Any]]) -> dict[str, list[Any]]:
 
 def _scores(entries: list[Entry]) -> dict[str, list[dict[str, Any] | None]]:
     found: dict[str, list[dict[str, Any] | None]] = {}
-    for part, scores in (
-        ("validation", [entry.validation for entry in entries]),
-        ("test", [entry.test or {} for entry in entries]),
+    for part, scores, epochs in (
+        ("validation", [entry.validation for entry in entries], [None] * len(entries)),
+        ("test", [entry.test or {} for entry in entries], [entry.tested_epoch for entry in entries]),
     ):
         names = dict.fromkeys(name for values in scores for name in values if name in ("loss", *METRICS))
         for name in names:
             found[f"{part} {name}"] = [
-                {"value": values[name], "interval": values.get(f"{name}_interval")} if name in values else None
-                for values in scores
+                {"value": values[name], "interval": values.get(f"{name}_interval"), "of_epoch": epoch}
+                if name in values
+                else None
+                for values, epoch in zip(scores, epochs, strict=True)
             ]
     return found

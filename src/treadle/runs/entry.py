@@ -72,6 +72,12 @@ class Entry:
         return next((name for name in [*(self.test or ()), *self.validation] if name in METRICS), "loss")
 
     @property
+    def tested_epoch(self) -> int | None:
+        """The epoch of the weights that the test score is of, where the run was trained further and has others."""
+        epoch = (self.test or {}).get("weights_epoch")
+        return None if epoch == self.weights_epoch else epoch
+
+    @property
     def age(self) -> tuple[float, list[int | str]]:
         """What runs are sorted by: when it started, then the parts of its name with numbers as numbers."""
         parts = re.split(r"(\d+)", self.name)

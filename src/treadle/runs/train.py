@@ -25,7 +25,7 @@ from treadle.runs.folder import (
     save,
     save_evaluation,
 )
-from treadle.runs.log import log
+from treadle.runs.log import LoggedEpochs, log
 from treadle.runs.trackers import Trackers, require
 from treadle.train import Evaluation, Finding, Interrupted, Progress, Run, State, fit, stopped_early
 
@@ -129,6 +129,8 @@ def _carry_out(
 ) -> Run:
     saving = recipe.saving
     kept = start.step if start else 0
+    epochs = LoggedEpochs(folder)
+    epochs.log(start.history if start else [])
 
     def keep(progress: Progress) -> None:
         nonlocal kept
@@ -140,7 +142,7 @@ def _carry_out(
                 "on with treadle resume"
             ) from error
         kept = progress.step
-        log(folder, "checkpoint", step=progress.step, file=path.name)
+        log(folder, "checkpoint", durable=True, step=progress.step, file=path.name)
 
     def on_progress(progress: Progress, run: Run) -> None:
         if progress.batch:
@@ -151,7 +153,7 @@ def _carry_out(
             save(folder, recipe, run, "running")
 
     def on_epoch(run: Run) -> object:
-        log(folder, "epoch", **run.history[-1])
+        epochs.log(run.history)
         trackers.epoch(run.history[-1])
         return hooks.on_epoch(run) if hooks.on_epoch else None
 
@@ -205,6 +207,7 @@ def _carry_out(
             save(folder, recipe, run, "interrupted")
         else:
             mark(folder, "interrupted")
+        LoggedEpochs(folder).log(run.history)  # by what the log has, for the signal may have come while it was written
         log(folder, "interrupted", step=run.step)
         raise
     except TreadleError as error:

@@ -20,6 +20,7 @@ from treadle.metrics import (
     ValueReport,
     calibration_of,
     class_report,
+    positive_interval,
     predicted_class,
     ratio_interval,
     value_report,
@@ -189,7 +190,8 @@ def _loss(loss: Loss, outputs: Array, targets: Array) -> tuple[Score, Array | No
         )
         return Score(value, (-math.inf, math.inf), note), None
     losses = loss.each(Tensor(outputs), targets).numpy().astype(np.float64)
-    low, high = ratio_interval(losses, loss.sample_weights(targets))
+    interval = positive_interval if loss.nonnegative else ratio_interval
+    low, high = interval(losses, loss.sample_weights(targets))
     return Score(value, (min(low, value), max(high, value))), losses  # rounding must not put the loss outside
 
 

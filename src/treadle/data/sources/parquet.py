@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from treadle.data.assemble import from_table
 from treadle.data.dataset import Sets
+from treadle.data.gaps import Gaps
 from treadle.data.order import WINDOW
 from treadle.data.split import RandomSplit
 from treadle.data.stored import Indices, Stored, stays_on_disk
@@ -35,7 +36,7 @@ def load_parquet(
     classes: bool | None = None,
     categorical: Sequence[str] = (),
     ignore: Sequence[str] = (),
-    missing: str = "error",
+    missing: str | Gaps = "error",
     split: RandomSplit | None = None,
     stream: bool | None = None,
 ) -> Sets:
