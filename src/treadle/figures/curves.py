@@ -117,8 +117,8 @@ def draw_learning_curves(curves: Sequence[Curves], *, words: Words = ENGLISH) ->
     mark, sign = ("The dashed line marks the epoch", "虚线") if single else ("Stars mark the epochs", "星号")
     used = words(f"{mark} whose weights are used.", f"{sign}标出所采用权重的轮次。")
     band = words(
-        " Lines are means over seeds, bands reach from the smallest to the largest. Losses of different kinds cannot be "
-        "compared.",
+        " Lines are means over seeds, bands reach from the smallest to the largest. Losses of different kinds cannot "
+        "be compared.",
         "线为各种子的均值，色带从最小值到最大值；不同种类的损失不可相互比较。",
     )
     return Drawing(

@@ -76,6 +76,14 @@ def draw_mistakes(
             "以及损失。",
         )
         + (
+            words(
+                " Red: the class is wrong; the others are right, but not sure.",
+                "红色：类别错误；其余类别正确但把握小。",
+            )
+            if isinstance(shown[0].target, str)
+            else ""
+        )
+        + (
             ""
             if images
             else words(
@@ -104,7 +112,8 @@ def _draw(
             axes.axis("off")
         else:
             _features(axes, sample.ravel(), names, *spread)
-        axes.set_title(_told(one, words), fontsize=7.5, linespacing=1.25)
+        wrong = isinstance(one.target, str) and one.target != one.prediction
+        axes.set_title(_told(one, words), fontsize=7.5, linespacing=1.25, color="#aa2233" if wrong else "black")
     for axes in places[len(shown) :]:
         axes.axis("off")
 

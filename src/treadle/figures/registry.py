@@ -16,6 +16,8 @@ from treadle.figures.concepts import draw_cross_entropy, draw_descent, draw_sigm
 from treadle.figures.curves import curves_of, draw_learning_curves
 from treadle.figures.data_tree import draw_data_tree
 from treadle.figures.drawing import Drawing
+from treadle.figures.histograms import draw_histograms, histograms_of
+from treadle.figures.layers import draw_feature_maps, draw_filters, filters_of, maps_of
 from treadle.figures.lr_range import draw_lr_range
 from treadle.figures.measured import lr_range_of, surface_of, timeline_of
 from treadle.figures.mistakes import draw_mistakes, mistakes_of
@@ -167,6 +169,16 @@ FIGURES: dict[str, Figure] = {
         draw_predictions,
         "run",
         predictions_of,
+    ),
+    "filters": Figure(("weights of a layer as images", "一层的权重图像"), draw_filters, "run", filters_of),
+    "feature_maps": Figure(
+        ("what each layer makes of a sample", "各层对一个样本的输出"), draw_feature_maps, "run", maps_of
+    ),
+    "histograms": Figure(
+        ("weights and gradients of each layer over the steps", "各层权重与梯度随训练步的分布"),
+        draw_histograms,
+        "recipe",
+        histograms_of,
     ),
     # of a climb
     "staircase": Figure(

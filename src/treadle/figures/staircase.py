@@ -53,9 +53,9 @@ def draw_staircase(climb: Climb, *, words: Words = ENGLISH) -> Drawing:
         words("The climb", "攀登阶梯"),
         words(
             f"From the baseline at the bottom upwards: {metric} ({better}). Small dots are seeds, the large one is "
-            "their mean, filled where the change was kept; the line leads from one kept step to the next. On the right "
-            "the change against the step it was built on, seed by seed, with the 95 % interval of its mean; the verdict is "
-            f"that of a paired test at 5 % for all {rungs} comparisons together.{so_far}",
+            "their mean, filled where the change was kept; the line leads from one kept step to the next. On the "
+            "right the change against the step it was built on, seed by seed, with the 95 % interval of its mean; the "
+            f"verdict is that of a paired test at 5 % for all {rungs} comparisons together.{so_far}",
             f"自下方的基线向上：{metric}（{better}）。小点是各随机种子的结果，大点是其均值，实心表示该改动被保留；"
             "折线连接相继保留的各级。右侧是与其所依据的一级相比的逐种子变化，以及均值的 95 % 区间；"
             f"判定来自配对检验，全部 {rungs} 次比较合计的显著性水平为 5 %。{so_far}",

@@ -1,5 +1,6 @@
 """Training: the loop, and `fit`, which sets it up; and what a step of it computes, op by op."""
 
+from treadle.train.distributions import Distributions, distributions
 from treadle.train.early_stopping import stopped_early
 from treadle.train.estimate import Estimate, estimate
 from treadle.train.evaluation import Evaluation, evaluation_of
@@ -17,6 +18,7 @@ from treadle.train.trace import Op, Trace, trace
 
 __all__ = [
     "WEIGHTS",
+    "Distributions",
     "Estimate",
     "Evaluation",
     "Finding",
@@ -31,6 +33,7 @@ __all__ = [
     "Timeline",
     "Trace",
     "choose",
+    "distributions",
     "estimate",
     "evaluation_of",
     "fit",
