@@ -75,6 +75,7 @@ def _set(name: str, part: Dataset, words: Words) -> _Set:
     flat = f"= [{shape[0]}, {int(np.prod(shape[1:]))}], " if len(shape) > 2 else ""
     second = f"{flat}{part.inputs.dtype}{_range(part.inputs)}"
     labels = words("labels", "标签") if part.classes is not None else words("targets", "目标")
+    edges: Any
     if part.classes is not None:
         edges, counts = part.classes, class_counts(part, len(part.classes))
         told = words(f"{len(part.classes)} classes", f"{len(part.classes)} 类")

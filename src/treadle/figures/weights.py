@@ -115,8 +115,8 @@ class TwoWeights:
         for axis in np.eye(2):
             apart = 1e-3 * max(1.0, float(np.abs(weights).max())) * axis
             rows.append((self.at(weights + apart).gradient - self.at(weights - apart).gradient) / (2 * apart.sum()))
-        hessian = np.array(rows)
-        return (hessian + hessian.T) / 2
+        hessian: Array = np.array(rows)
+        return np.asarray((hessian + hessian.T) / 2)
 
     def descend(self, start: Array, rate: float, steps: int) -> list[Step]:
         """Step against the gradient; a step that does not lower the loss is halved until it does, or ends it."""
@@ -313,14 +313,14 @@ def _chosen(weights: Sequence[str] | str | None, made: Tree, sets: Sets, rows: A
         if _place(given[0]) == _place(given[1]):
             raise TreadleError(f"two weights are needed, and {given[0]} and {given[1]} are the same")
         return given
-    first, leaf = next(((path, leaf) for path, leaf in leaves(made) if leaf.ndim >= 2), (None, None))
     size = int(np.prod(sets.train.shape))
-    if first is not None and leaf.ndim == 2 and len(leaf) == size >= 2:
+    tables: list[tuple[str, tuple[int, ...]]] = [(path, leaf.shape) for path, leaf in leaves(made) if leaf.ndim >= 2]
+    if tables and len(tables[0][1]) == 2 and tables[0][1][0] == size >= 2:
         x = np.asarray(sets.train.inputs[rows]).reshape(len(rows), -1).astype(np.float64)
         numbers: Sequence[int] = COURSE
         if len(sets.train.shape) != 1 or size <= max(COURSE) or not np.ptp(x[:, COURSE], axis=0).all():
             numbers = leading(x, sets.train.targets[rows].astype(np.float64), 2)
-        return [f"{first}[{number},0]" for number in numbers]
+        return [f"{tables[0][0]}[{number},0]" for number in numbers]
     names = [
         f"{path}[{','.join(map(str, index))}]"
         for path, leaf in leaves(made)

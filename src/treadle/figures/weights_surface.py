@@ -10,7 +10,7 @@ import numpy as np
 from treadle.errors import TreadleError
 from treadle.figures.concepts import draw_path
 from treadle.figures.drawing import BLUE, GREEN, PATHS, RED, Drawing, Table
-from treadle.figures.surface import draw_contours, grid_table
+from treadle.figures.surface import draw_bar, draw_contours, grid_table
 from treadle.figures.weights import Gradient, Step, Weights
 from treadle.language import ENGLISH, Words
 from treadle.train import Surface
@@ -98,8 +98,7 @@ def draw_gradient(found: Gradient, *, words: Words = ENGLISH) -> Drawing:
 
     def draw(figure: Any) -> None:
         axes, x, y = figure.subplots(), found.surface.x, found.surface.y
-        contours = draw_contours(axes, x, y, found.surface.losses)
-        figure.colorbar(contours, ax=axes, label=words("loss", "损失"), format="%.3g", shrink=0.85)
+        draw_bar(figure, axes, draw_contours(axes, x, y, found.surface.losses), words("loss", "损失"))
         axes.contour(x, y, np.ma.masked_invalid(found.surface.losses), levels=[here.loss], colors=[PATHS[4]])
         for head, end, colour in ((heads[1], found.up, RED), (heads[2], found.down, GREEN)):
             arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 2.2, "shrinkA": 0, "shrinkB": 0}
