@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from figures.helpers import texts
 from treadle.errors import TreadleError
@@ -58,3 +59,14 @@ def test_the_four_paths_of_the_valley():
 def test_a_surface_without_a_finite_loss_is_told():
     with pytest.raises(TreadleError, match="no loss of this surface is finite"):
         draw_surface(Surface(X, X, np.full((5, 5), np.inf), ("first", "second"), (), 100, 5, 0.1)).svg()
+
+
+@pytest.mark.parametrize(("low", "high"), [(2.388, 2.399), (0.0, 1e-9), (1e6, 1.2e6), (-3.0, 5.0), (1e9, 1e9 + 1)])
+def test_numbers_beside_the_colours_differ(low, high):
+    losses = low + (high - low) * (X[None] ** 2 + X[:, None] ** 2) / 2
+    surface = Surface(X, X, losses, ("first", "second"), (), 100, 5, 0.1)
+    figure = Figure()
+    draw_surface(surface).draw(figure)
+    figure.canvas.draw()
+    shown = [label.get_text() for label in figure.axes[1].get_yticklabels()]
+    assert len(set(shown)) == len(shown) > 5

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from figures.helpers import texts
@@ -69,3 +70,12 @@ def test_the_verdict_is_told_in_chinese(replayed, ahead, told):
 def test_one_batch_can_be_drawn():
     found = Timeline(Pace(3.0, 1, DIRECT[:1]), Pace(3.0, 1, DIRECT[:1]), (), 1)
     assert "training waits" in texts(draw_timeline(found).svg())
+
+
+def test_a_delayed_step_is_not_what_is_drawn():
+    begins = np.cumsum([5.0 if n == 3 else 1.0 for n in range(60)])
+    times = tuple(Times(at, at + 0.2, at, at + 0.2, 0, 0) for at in begins)
+    drawing = draw_timeline(Timeline(Pace(1.0, 60, times), Pace(1.0, 60, times), (), 100))
+    waits = np.array(drawing.tables[1].columns["waited from (ms)"])
+    np.testing.assert_allclose(np.diff(waits), 1e3)
+    assert len(waits) == 13

@@ -186,7 +186,7 @@ def draw_cross_entropy(*, probabilities: Sequence[float] = (0.6, 0.1), words: Wo
             colour = PATHS[1 + number % (len(PATHS) - 1)]
             label = f"−log {at:g} = {loss:.2f}"
             axes.plot([at, at, 0], [0, loss, loss], color=GREY, linestyle=":", linewidth=1, label="_guide")
-            axes.plot(at, loss, color=colour, marker="o", markersize=7, linestyle="", label=label)
+            axes.plot(at, loss, color=colour, marker="o", markersize=7, linestyle="", label=label, clip_on=False)
             axes.annotate(label, (at, loss), (8, 6), textcoords="offset points", fontsize=10)
         axes.set(xlabel=words("probability p of the right class", "正确类别的概率 p"), xlim=(0, 1.03))
         axes.set(ylabel=words("cross-entropy −log p", "交叉熵 −log p"), ylim=(0, 1.06 * float(losses.max())))

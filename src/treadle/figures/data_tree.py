@@ -1,4 +1,4 @@
-"""The tree of a data set: three sets, each of inputs and targets, with shapes, types and how often each class occurs."""
+"""The tree of a data set: three sets of inputs and targets, with shapes, types and how often each class occurs."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def draw_data_tree(sets: Sets, *, words: Words = ENGLISH) -> Drawing:
     shown = [_set(name, part, words) for name, part in sets.parts().items()]
 
     def draw(figure: Any) -> None:
+        figure.set_layout_engine("none")
         tree = figure.add_axes((0, 0, 0.76, 1))
         tree.set(xlim=(0, 1), ylim=(0, 1))
         tree.axis("off")
@@ -71,9 +72,10 @@ def _set(name: str, part: Dataset, words: Words) -> _Set:
     images = part.inputs.ndim == 4
     head = words("images", "图像") if images else words("inputs", "输入")
     shape = list(part.inputs.shape)
-    flat = f" = [{shape[0]}, {int(np.prod(shape[1:]))}]" if len(shape) > 2 else ""
-    second = f"{part.inputs.dtype}{_range(part.inputs)}"
+    flat = f"= [{shape[0]}, {int(np.prod(shape[1:]))}], " if len(shape) > 2 else ""
+    second = f"{flat}{part.inputs.dtype}{_range(part.inputs)}"
     labels = words("labels", "标签") if part.classes is not None else words("targets", "目标")
+    edges: Any
     if part.classes is not None:
         edges, counts = part.classes, class_counts(part, len(part.classes))
         told = words(f"{len(part.classes)} classes", f"{len(part.classes)} 类")
@@ -83,7 +85,7 @@ def _set(name: str, part: Dataset, words: Words) -> _Set:
         counts, told = np.histogram(values, edges)[0], _range(part.targets).removeprefix(", ")
     return _Set(
         words(*SETS[name]),
-        (f"{head} {shape}{flat}", second),
+        (f"{head} {shape}", second),
         (f"{labels} [{len(part.targets)},]", f"{part.targets.dtype}, {told}"),
         edges,
         counts,

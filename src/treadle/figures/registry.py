@@ -28,6 +28,8 @@ from treadle.figures.staircase import climb_of, draw_order_of_credit, draw_stair
 from treadle.figures.surface import draw_surface
 from treadle.figures.timeline import draw_timeline
 from treadle.figures.values import draw_predictions, predictions_of
+from treadle.figures.weights import gradient_of, weights_of
+from treadle.figures.weights_surface import draw_gradient, draw_weights_surface
 from treadle.ladder import Climb
 from treadle.language import ENGLISH, Language, Words, system_language
 from treadle.recipe import Recipe
@@ -117,12 +119,29 @@ FIGURES: dict[str, Figure] = {
         draw_cross_entropy,
         number=18,
     ),
+    "weights_surface": Figure(
+        (
+            "loss over two weights, all others fixed, and descent on them",
+            "两个权重上的损失（其他权重固定）及其上的梯度下降",
+        ),
+        draw_weights_surface,
+        "recipe",
+        weights_of,
+        41,
+    ),
     "squared_and_absolute": Figure(
         ("squared against absolute error over one parameter", "平方误差与绝对误差随一个参数的变化"),
         draw_squared_and_absolute,
         "recipe",
         squared_and_absolute_of,
         42,
+    ),
+    "gradient": Figure(
+        ("the gradient points uphill, the step goes against it", "梯度指向上坡，更新沿其反方向"),
+        draw_gradient,
+        "recipe",
+        gradient_of,
+        48,
     ),
     "descent": Figure(
         ("paths of four optimisers in a narrow valley", "四种优化器在狭长山谷中的路径"), draw_descent, number=49

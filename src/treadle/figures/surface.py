@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,7 +47,7 @@ def draw_surface(found: Surface, *, words: Words = ENGLISH) -> Drawing:
 
     def draw(figure: Any) -> None:
         plane, *beside = np.atleast_1d(figure.subplots(1, 2 if found.paths else 1))
-        figure.colorbar(draw_contours(plane, found.x, found.y, found.losses), ax=plane, label=loss, format="%.3g")
+        draw_bar(figure, plane, draw_contours(plane, found.x, found.y, found.losses), loss)
         for colour, path in zip(_colours(len(found.paths)), found.paths, strict=True):
             share = f"{100 * path.explained:.3g} %"
             draw_path(
@@ -66,7 +67,7 @@ def draw_surface(found: Surface, *, words: Words = ENGLISH) -> Drawing:
             plane.legend(frameon=True, fontsize=8, framealpha=0.8)
             beside[0].set(xlabel=step, ylabel=loss, yscale="log")
             for formatted in (beside[0].yaxis.set_major_formatter, beside[0].yaxis.set_minor_formatter):
-                formatted("{x:.3g}")
+                formatted("{x:g}")
             beside[0].set_title(words("the true loss on each path", "每条路径上真正的损失"), fontsize=10)
             beside[0].legend(frameon=False, fontsize=8)
 
@@ -113,6 +114,14 @@ def draw_contours(axes: Any, x: Any, y: Any, losses: Any) -> Any:
     low, high = float(known.min()), float(np.percentile(known.compressed(), 95))
     levels = low + (max(high - low, 1e-9 * abs(low), 1e-30)) * np.linspace(0, 1, LEVELS + 1) ** 2
     return axes.contourf(x, y, known, levels=levels, cmap="Greys", extend="max", alpha=0.8)
+
+
+def draw_bar(figure: Any, axes: Any, contours: Any, label: str) -> None:
+    """Draw what the colours of contours stand for, with as many digits as tell their levels apart."""
+    low, high = float(contours.levels[0]), float(contours.levels[-1])
+    digits = 3 + max(0, math.ceil(-math.log10((high - low) / max(abs(low), abs(high)))))
+    bar = figure.colorbar(contours, ax=axes, label=label, shrink=0.9)
+    bar.ax.yaxis.set_major_formatter(lambda value, _: f"{float(f'{value:.{digits}g}'):.{max(6, digits)}g}")
 
 
 def _colours(count: int) -> Sequence[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -28,6 +29,7 @@ def draw_timeline(timeline: Timeline, *, words: Words = ENGLISH) -> Drawing:
         best = timeline.proposal or min(timeline.trials, key=lambda trial: trial[1].seconds)[0]
         ways.append(_Way(_described(best, words), dict(timeline.trials)[best].times, best.batches))
     fills = [way.fill() for way in ways]
+    count = ways[0].last - ways[0].first
 
     def draw(figure: Any) -> None:
         panels = figure.subplots(2 * len(ways), 1, squeeze=False, sharex=True, height_ratios=[1.6, 1] * len(ways))[:, 0]
@@ -52,10 +54,12 @@ def draw_timeline(timeline: Timeline, *, words: Words = ENGLISH) -> Drawing:
     return Drawing(
         words("Reading and training on a time line", "时间线上的读取与训练"),
         words(
-            f"Some steps of {timeline.batch_size:,} samples by the clock. Where training would wait for a batch, "
+            f"{count} steps of {timeline.batch_size:,} samples by the clock, a stretch of the median length. Where "
+            "training would wait for a batch, "
             "reading ahead fills a queue meanwhile; the line below is how many batches lie there, the dotted one how "
             "many find room. ",
-            f"按时钟画出的若干训练步，每步 {timeline.batch_size:,} 个样本。训练可能要等待批次时，"
+            f"按时钟画出的 {count} 个训练步，每步 {timeline.batch_size:,} 个样本，取总时长为中位数的一段。"
+            "训练可能要等待批次时，"
             "预先读取在此期间填充队列；下方的线是队列中的批次数，虚点线是队列的容量。",
         )
         + _verdict(timeline, words)
@@ -76,17 +80,23 @@ def draw_timeline(timeline: Timeline, *, words: Words = ENGLISH) -> Drawing:
 class _Way:
     """A way of reading, when its batches were read and taken, and how many find room in its queue.
 
-    What is drawn begins where a batch is asked for before which all are known, so that none lies there uncounted.
+    What is drawn begins where a batch is asked for before which all are known, so that none lies there uncounted. It
+    is the stretch of one epoch whose length is the median of all such: a step that the machine delays is not typical.
     """
 
     name: str
     times: tuple[Times, ...]
     queue: int
 
-    @property
+    @cached_property
     def first(self) -> int:
         """The first batch that is drawn."""
-        return min(1, len(self.times) - 1)
+        all_ = range(1, len(self.times) - STEPS)
+        begins = [n for n in all_ if self.times[n].epoch == self.times[n + STEPS].epoch] or list(all_)
+        if not begins:
+            return min(1, len(self.times) - 1)
+        lengths = [self.times[n + STEPS].wait_begin - self.times[n].wait_begin for n in begins]
+        return begins[int(np.argsort(lengths, kind="stable")[len(lengths) // 2])]
 
     @property
     def last(self) -> int:

@@ -202,6 +202,8 @@ def loss_surface(
         plane = random_plane(center, losses.places, seed)
     else:
         plane = weights_plane(center, losses.places, list(directions))
+    if not walks:
+        losses.at(center)  # compiles: its time says nothing of the others
     begun, losses.count = time.perf_counter(), 0
     paths = tuple(_path(walk, plane, center, losses) for walk in walks)
     left, right, bottom, top = map(float, span) if span is not None else _box(plane, paths)
