@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from treadle.cli.climb import tried
+from treadle.ladder import Sweep, Trial
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "ladder.toml"
 
 
@@ -46,6 +49,50 @@ def test_the_table_and_the_record(cli, short, tmp_path):
     again = cli("climb", short, "--workers", 2, "--ablate", "--alone")
     assert "\n0 runs were trained, " in again[1]
     assert again[1].splitlines()[3:6] == lines[3:6]
+
+
+SWEPT = """
+[[rung]]
+name = "a learning rate"
+[rung.sweep]
+optimizer.lr = [0.05, 0.5]
+optimizer.clip_norm = [1, 3e38]
+"""
+
+
+def test_values_that_were_tried_are_told(cli, short, tmp_path):
+    path = tmp_path / short
+    path.write_text(path.read_text(encoding="utf-8").split("[[rung]]")[0] + SWEPT, encoding="utf-8")
+    code, out, err = cli("climb", short, "--seeds", 2)
+    assert (code, err) == (0, "")
+    told = json.loads(next((tmp_path / "climbs").glob("*[0-9a-f].json")).read_text(encoding="utf-8"))
+    sweep = told["steps"][1]["sweep"]
+    lines = out.splitlines()
+    begin = lines.index("  4 values tried, mean of 2 other seeds each:")
+    assert lines[begin - 1].startswith("a learning rate ")
+    for line, trial in zip(lines[begin + 1 : begin + 5], sweep["trials"], strict=True):
+        values = trial["values"]
+        assert line.startswith(f"    optimizer.lr = {values['optimizer.lr']}, optimizer.clip_norm = ")
+        assert f": {trial['mean']:.4f}" in line
+        assert line.endswith(", chosen") == (values == sweep["chosen"])
+    assert sweep["seeds"] == [1000, 1001]
+    code, out, _ = cli("climb", short, "--seeds", 2, "--json")
+    (step,) = [one for one in map(json.loads, out.splitlines()) if one["event"] == "step" and one["sweep"]]
+    assert step["sweep"] == sweep
+
+
+def test_of_many_values_the_best_are_told():
+    failed = Trial({"optimizer.lr": 9.0}, [], "seed 1000: the loss is nan")
+    trials = [*(Trial({"optimizer.lr": float(n)}, [n / 100]) for n in range(14)), failed]
+    lines = tried(Sweep([1000], trials, 13))
+    assert lines == [
+        "  15 values tried, mean of 1 other seed:",
+        "    optimizer.lr = 13: 0.1300, chosen",
+        *(f"    optimizer.lr = {n}: {n / 100:.4f}" for n in (12, 11, 10, 9)),
+        "    and 10 others, which the record tells",
+    ]
+    lines = tried(Sweep([1000], [failed], None))
+    assert lines[1] == "    optimizer.lr = 9: failed: seed 1000: the loss is nan"
 
 
 def test_json(cli, short):

@@ -20,7 +20,7 @@ from treadle.recipe import Recipe
 from treadle.runs.about import read_about
 from treadle.runs.files import climbing
 
-module = importlib.import_module("treadle.ladder.climb")
+module = importlib.import_module("treadle.ladder.runs")
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 
 

@@ -16,11 +16,12 @@ from rich.progress import Progress as Bar
 
 from treadle.cli.options import COMMAND, Json
 from treadle.cli.unread import dropped
-from treadle.ladder import Climb, Ladder, Progress, Step, View
+from treadle.ladder import Climb, Ladder, Progress, Step, Sweep, View
 from treadle.ladder import climb as climb_ladder
 from treadle.ladder.statistics import MOST_SEEDS
 from treadle.runs import to_json
 
+MOST_SHOWN, BEST_SHOWN = 12, 5  # values that were tried: where there are more, the best of them are told
 NAME = 34  # characters of a line with the name of a rung
 WIDTHS = (7, 8, 18, 6, 5, 7, 8)
 HEAD = ("mean", "change", "95 % interval", "p", "seeds", "seconds", "per s", "verdict")
@@ -48,8 +49,10 @@ def climb(
     """Climb a ladder: a baseline, then one change after the other, each trained with several seeds and judged.
 
     A change is better or worse where a paired test over seeds says so at a level of 5 % for all rungs together; else it
-    cannot be told, and how many seeds would tell is said. Changes are judged on the validation set; the test set is
-    opened at the end. Runs that are there already are not trained again, so that a climb that was interrupted goes on.
+    cannot be told, and how many seeds would tell is said. A rung may try several values (sweep, or search with Optuna):
+    they are compared by seeds of their own, and the best is then judged as any change is. Changes are judged on the
+    validation set; the test set is opened at the end. Runs that are there already are not trained again, so that a
+    climb that was interrupted goes on.
     """
     chosen = Ladder.course() if ladder is None else Ladder.read(ladder)
     changes: dict[str, Any] = {}
@@ -154,6 +157,8 @@ class TextReport:
         for step in found.steps[self.shown :]:
             kept = " (not kept)" if step.comparison and not step.kept else ""
             self._row(step.name, (*cells(step)[:-1], cells(step)[-1] + kept))
+            if step.sweep is not None:
+                self._print("\n".join(tried(step.sweep)))
             if step.failed:
                 self._print(textwrap.indent(textwrap.fill(step.failed, 100), "  "))
         self.shown = len(found.steps)
@@ -219,6 +224,36 @@ def cells(step: Step) -> tuple[str, ...]:
     rate = f"{found.mean / step.seconds:+.4f}" if step.seconds else ""
     p = _p(found.adjusted) if len(found.differences) > 1 else ""
     return (mean, f"{found.mean:+.4f}", interval, p, seeds, seconds, rate, step.verdict + needed)
+
+
+def tried(sweep: Sweep) -> list[str]:
+    """Return the lines that tell which values were tried, what came of each, and which was chosen."""
+    seeds = f"{len(sweep.seeds)} other{' seeds each' if len(sweep.seeds) > 1 else ' seed'}"
+    trials = list(enumerate(sweep.trials))
+    told = trials if len(trials) <= MOST_SHOWN else [trials[place] for place in _best_first(sweep)[:BEST_SHOWN]]
+    lines = [f"  {_many(len(trials), 'value')} tried, mean of {seeds}:"]
+    for place, trial in told:
+        values = ", ".join(f"{key} = {_shown(value)}" for key, value in trial.values.items())
+        came = f"failed: {trial.failed}" if trial.mean is None else f"{trial.mean:.4f}"
+        chosen = ", chosen" if place == sweep.chosen else ""
+        lines += textwrap.wrap(f"{values}: {came}{chosen}", 110, initial_indent="    ", subsequent_indent="      ")
+    if len(told) < len(trials):
+        lines.append(f"    and {len(trials) - len(told)} others, which the record tells")
+    return lines
+
+
+def _best_first(sweep: Sweep) -> list[int]:
+    """The places of the chosen trial and of those that come near it, then of those that failed."""
+    means = {place: trial.mean for place, trial in enumerate(sweep.trials) if trial.mean is not None}
+    if sweep.chosen is None:
+        return list(range(len(sweep.trials)))
+    top = means[sweep.chosen]
+    near = sorted(means, key=lambda place: (abs(means[place] - top), place != sweep.chosen))
+    return [*near, *(place for place in range(len(sweep.trials)) if place not in means)]
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else to_json(value)
 
 
 def _p(value: float) -> str:

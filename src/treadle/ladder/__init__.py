@@ -2,8 +2,9 @@
 
 from treadle.ladder.climb import View, climb
 from treadle.ladder.ladder import Ladder, Rung
-from treadle.ladder.result import Climb, Final, Progress, Step
+from treadle.ladder.result import Climb, Final, Progress, Step, Sweep, Trial
 from treadle.ladder.statistics import Comparison, McNemar, compare, mcnemar, seeds_needed
+from treadle.ladder.values import Range, Search
 
 __all__ = [
     "Climb",
@@ -12,8 +13,12 @@ __all__ = [
     "Ladder",
     "McNemar",
     "Progress",
+    "Range",
     "Rung",
+    "Search",
     "Step",
+    "Sweep",
+    "Trial",
     "View",
     "climb",
     "compare",

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict
-from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from treadle.data import Sets
-from treadle.errors import RecipeError, RunError, TrainingError, TreadleError
+from treadle.errors import RecipeError, RunError, TreadleError
 from treadle.ladder.ladder import BASELINE, Ladder, Rung
 from treadle.ladder.result import FORMAT, Climb, Final, Progress, Step
+from treadle.ladder.runs import Runs, status_of
+from treadle.ladder.search import require_optuna
 from treadle.ladder.statistics import McNemar, compare, mcnemar
-from treadle.ladder.workers import Job, Workers
+from treadle.ladder.sweep import try_values
+from treadle.ladder.workers import Workers
 from treadle.recipe import Recipe
 from treadle.runs import load, to_json
-from treadle.runs.about import ABOUT, read_about, told
+from treadle.runs.about import read_about, told
 from treadle.runs.files import climbing, replace
-from treadle.runs.log import last
 
 LEAST = 2  # seeds, where time is short: one tells nothing of the spread
 View = Literal["climb", "ablate", "alone"]
@@ -44,7 +44,9 @@ def climb(
 
     Every recipe is trained from the same seeds, so that runs are paired: same order of samples, same initial weights
     where shapes allow it. Changes are judged on the validation set; the test set is opened at the end, for the baseline
-    and the top. A run that is in the folder already, of the same recipe, seed, data and code, is taken from there.
+    and the top. Where a rung tries several values, these are compared by other seeds, and the one with the best mean is
+    the change that is judged: what made a value the best of several has no part in the test. A run that is in the
+    folder already, of the same recipe, seed, data and code, is taken from there.
 
     Args:
         ladder: what to climb.
@@ -60,6 +62,8 @@ def climb(
         KeyboardInterrupt: on Ctrl-C; runs that were begun have saved their state, and the next climb goes on there.
     """
     ladder.require_valid()
+    if any(rung.search is not None for rung in ladder.rung):
+        require_optuna()
     if workers is not None and workers < 1:
         raise TreadleError(f"workers should be a whole number of at least 1, found {workers}")
     try:
@@ -80,9 +84,10 @@ class _Climber:
         on_step: Callable[[Climb], None] | None,
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
-        self.ladder, self.folder, self.workers = ladder, folder, workers
-        self.on_step, self.on_progress = on_step, on_progress
-        self.seeds = [ladder.baseline.training.seed + number for number in range(ladder.seeds)]
+        self.ladder, self.folder, self.on_step = ladder, folder, on_step
+        self.runs = Runs(ladder.baseline, ladder.metric, folder, workers, on_progress)
+        self.seeds = ladder.judging()
+        self.changes: dict[str, dict[str, Any]] = {}  # by rung, with the values that were chosen
         self.record = folder / f"{ladder.digest()[:12]}.json"
         self.found = Climb(ladder, self.record)
         earlier = _earlier(self.record)
@@ -90,18 +95,16 @@ class _Climber:
         self.planned: dict[str, int] = earlier.get("planned", {}) if same else {}
         self.mcnemar: dict[str, Any] = earlier.get("mcnemar", {})
         self.begun = time.monotonic()
-        self.data: dict[str, Sets] = {}
-        self.runs_left = 0
 
     def climb(self, views: Sequence[View]) -> Climb:
         ladder, found = self.ladder, self.found
         base = Step(BASELINE, "", ladder.measured(ladder.baseline), kept=True)
-        found.steps.append(self._trained(base, "climb", len(ladder.rung)))
+        found.steps.append(self._trained(base, "climb", self._planned(ladder.rung)))
         if base.failed is not None:
             raise RunError(f"the baseline cannot be trained: {base.failed}")
         self._told()
         for number, rung in enumerate(ladder.rung):
-            step = self._changed(rung, found.top.recipe, "climb", len(ladder.rung) - number - 1)
+            step = self._changed(rung, found.top.recipe, "climb", self._planned(ladder.rung[number + 1 :]))
             self._compare(step, found.top, len(ladder.rung))
             step.kept = step.failed is None and ((rung.keep or ladder.keep) == "always" or step.verdict == "better")
             found.steps.append(step)
@@ -136,23 +139,51 @@ class _Climber:
         try:
             for other in others:
                 assert step.recipe is not None
-                step.recipe = self.ladder.measured(step.recipe.change(other.values(), f"without {rung.name!r}"))
+                step.recipe = self.ladder.measured(
+                    step.recipe.change(self.changes[other.name], f"without {rung.name!r}")
+                )
         except RecipeError as error:
             step.recipe, step.failed = None, str(error)
             return step
         return self._trained(step, "ablate", 0)
 
     def _changed(self, rung: Rung, recipe: Recipe | None, view: View, left: int) -> Step:
-        """A recipe with a change, trained."""
+        """A recipe with a change, trained; the values to try are tried in the climb alone."""
         assert recipe is not None
-        stage = rung.stage or next(iter(rung.values())).partition(".")[0]
-        step = Step(rung.name, stage, None, name_zh=rung.name_zh)
+        step = Step(rung.name, rung.stage or rung.settings()[0].partition(".")[0], None, name_zh=rung.name_zh)
+        if rung.name not in self.changes and not self._chosen(rung, recipe, step, view, left):
+            return step
         try:
-            step.recipe = self.ladder.measured(recipe.change(rung.values(), f"rung {rung.name!r}"))
+            step.recipe = self.ladder.measured(recipe.change(self.changes[rung.name], f"rung {rung.name!r}"))
         except RecipeError as error:
             step.failed = str(error)
             return step
         return self._trained(step, view, left)
+
+    def _chosen(self, rung: Rung, recipe: Recipe, step: Step, view: View, left: int) -> bool:
+        """Find the change of a rung, where it has values to try the best of them; whether there is one."""
+        values: dict[str, Any] | None = {}
+        if rung.tried():
+            plan, own = f"{view}: {step.name}, rounds", self._planned([rung])
+            self.runs.left = own + left
+            seconds = self._seconds_left() * (own - len(self.seeds)) / (own + left)
+            step.sweep, self.planned[plan] = try_values(
+                rung, recipe, self.runs, self.ladder, rounds=self.planned.get(plan), seconds=seconds
+            )
+            values = step.sweep.values
+            if values is None:
+                step.failed = f"none of the {len(step.sweep.trials)} values can be used: {step.sweep.trials[0].failed}"
+                return False
+        self.changes[rung.name] = {**rung.values(), **(values or {})}
+        return True
+
+    def _planned(self, rungs: Sequence[Rung]) -> int:
+        """How many runs some rungs take if time does not matter."""
+        return sum(len(self.seeds) + rung.trials() * self.ladder.search_seeds for rung in rungs)
+
+    def _seconds_left(self) -> float:
+        minutes = self.ladder.minutes
+        return math.inf if minutes is None else minutes * 60 - (time.monotonic() - self.begun)
 
     def _compare(self, step: Step, before: Step, comparisons: int, into: Step | None = None) -> None:
         """Compare a step with another over the seeds that both have."""
@@ -169,113 +200,67 @@ class _Climber:
         assert step.recipe is not None
         recipes = {seed: step.recipe.change({"training.seed": seed}) for seed in self.seeds}
         try:
-            self._require_same_samples(step.recipe)
-            folders = {seed: self._folder(recipe) for seed, recipe in recipes.items()}
+            self.runs.require_same_samples(step.recipe)
+            folders = {seed: self.runs.folder_of(recipe) for seed, recipe in recipes.items()}
         except TreadleError as error:
             step.failed = str(error)
             return step
         plan = f"{view}: {step.name}"
         wanted = self.seeds[: self.planned.get(plan, len(self.seeds))]
-        first, rest = wanted[: self.workers.count], wanted[self.workers.count :]
-        self.runs_left = len(wanted) + left * len(self.seeds)
-        before, trained = time.monotonic(), self.found.trained
+        first, rest = wanted[: self.runs.workers.count], wanted[self.runs.workers.count :]
+        self.runs.left = len(wanted) + left
+        before, trained = time.monotonic(), self.runs.trained
         if not self._carry_out(step, {seed: (folders[seed], recipes[seed]) for seed in first}):
             return step
         if self.ladder.minutes is not None and plan not in self.planned:
-            took = time.monotonic() - before if self.found.trained > trained else self._seconds(folders[first[0]])
-            share = (self.ladder.minutes * 60 - (time.monotonic() - self.begun)) / (left + 1)
-            most = max(int(share / max(took, 1e-3)) * self.workers.count, LEAST - len(first), 0)
-            there = [seed for seed in rest if _status(folders[seed]) == "finished"]
+            took = time.monotonic() - before if self.runs.trained > trained else self.runs.seconds(folders[first[0]])
+            share = self._seconds_left() * len(self.seeds) / (len(self.seeds) + left)
+            most = max(int(share / max(took, 1e-3)) * self.runs.workers.count, LEAST - len(first), 0)
+            there = [seed for seed in rest if status_of(folders[seed]) == "finished"]
             rest = [*there, *(seed for seed in rest if seed not in there)][: max(most, len(there))]
         if not self._carry_out(step, {seed: (folders[seed], recipes[seed]) for seed in rest}):
             return step
         for seed in sorted((*first, *rest)):
-            about = read_about(folders[seed])
-            value = about.history[(about.weights_epoch or 1) - 1].get(self.ladder.metric)
+            value = self.runs.score(folders[seed])
             if value is None:
                 step.failed = f"seed {seed}: {self.ladder.metric} is not finite"
                 return step
             step.seeds.append(seed)
-            step.values.append(float(value))
+            step.values.append(value)
             step.runs.append(folders[seed].name)
         # the median, for the first run of a process loads the kernels
-        step.seconds = float(np.median([self._seconds(folders[seed]) for seed in step.seeds]))
+        step.seconds = float(np.median([self.runs.seconds(folders[seed]) for seed in step.seeds]))
         self.planned[plan] = len(step.seeds)
         return step
 
-    @staticmethod
-    def _seconds(folder: Path) -> float:
-        return float(sum(epoch["seconds"] for epoch in read_about(folder).history))
-
-    def _require_same_samples(self, recipe: Recipe) -> None:
-        """Raise RecipeError where a recipe is judged on other samples than the baseline, so that runs are no pairs."""
-        base, sets = self._sets(self.ladder.baseline), self._sets(recipe)
-        for name in ("validation", "test"):
-            one, other = base.parts()[name].targets, sets.parts()[name].targets
-            if one.shape != other.shape or not np.array_equal(one, other):
-                raise RecipeError(
-                    f"its {name} set has other samples than that of the baseline, so that runs cannot be compared: "
-                    "source, split, target and missing belong into the baseline"
-                )
-
     def _carry_out(self, step: Step, runs: dict[int, tuple[Path, Recipe]]) -> bool:
         """Train what is not there yet; whether all went well."""
-        seeds = {folder: seed for seed, (folder, _) in runs.items()}
-        jobs = []
-        for folder, recipe in runs.values():
-            status = _status(folder)
-            if status == "begun":
-                jobs.append(Job(folder, recipe.to_toml()))
-                continue
-            self.runs_left -= 1
-            self.found.taken += 1
-            if status != "finished":
-                step.failed = f"seed {seeds[folder]}: {status}"
-        begun = time.monotonic()
-        for done, (job, failed) in enumerate(self.workers.carry_out(iter(jobs)), 1):
-            self.runs_left -= 1
-            if failed is not None:
-                step.failed = f"seed {seeds[job.folder]}: {failed.reason}"
-                continue
-            self.found.trained += 1
-            if self.on_progress:
-                per_run = (time.monotonic() - begun) / done
-                total = self.found.trained + self.found.taken
-                self.on_progress(Progress(step.name, total, self.runs_left, per_run * self.runs_left))
+        failed = self.runs.carry_out(step.name, dict(runs.values()))
+        for seed, (folder, _) in runs.items():
+            if folder in failed:
+                step.failed = f"seed {seed}: {failed[folder]}"
         return step.failed is None
 
     def _final(self, base: Step, top: Step) -> Final:
         """Open the test set for the baseline and the top."""
         recipes = [step.recipe for step in (base, top) if step.recipe is not None]
         seeds = [seed for seed in base.seeds if seed in top.seeds]
-        folders = [[self._folder(recipe.change({"training.seed": seed})) for seed in seeds] for recipe in recipes]
-        jobs = [Job(folder, None) for each in folders for folder in each if read_about(folder).test is None]
-        for job, failed in self.workers.carry_out(iter(jobs)):
-            if failed is not None:
-                raise RunError(f"{job.folder}: {failed.reason}")
+        seeded = [[recipe.change({"training.seed": seed}) for seed in seeds] for recipe in recipes]
+        folders = [[self.runs.folder_of(one) for one in each] for each in seeded]
+        self.runs.open_test_sets(folder for each in folders for folder in each)
         metric = self.ladder.metric.removeprefix("validation_")
         values = [[float((read_about(folder).test or {})[metric]) for folder in each] for each in folders]
         comparison = compare(*values, higher_is_better=self.ladder.higher_is_better())
         runs = (folders[0][0].name, folders[1][0].name)
         key = " ".join(runs)
         if key not in self.mcnemar:  # the predictions of some thousand samples take a while
-            right = [_right(folder, self._sets(recipe)) for (folder, *_), recipe in zip(folders, recipes, strict=True)]
+            right = [
+                _right(folder, self.runs.sets(recipe)) for (folder, *_), recipe in zip(folders, recipes, strict=True)
+            ]
             told = None if right[0] is None or right[1] is None else asdict(mcnemar(right[0], right[1]))
             self.mcnemar[key] = told
         samples = None if self.mcnemar[key] is None else McNemar(**self.mcnemar[key])
         return Final(metric, values[0], values[1], comparison, samples, runs)
-
-    def _folder(self, recipe: Recipe) -> Path:
-        """The folder of a run: named by the recipe, its data and the code, so that what is there is what would come."""
-        stages = {name: stage for name, stage in recipe.to_dict().items() if name not in ("resources", "saving")}
-        said = json.dumps([stages, recipe.saving.weights, self._sets(recipe).fingerprint(), code()], sort_keys=True)
-        return self.folder / "runs" / f"{recipe.network.preset or 'layers'}-{sha256(said.encode()).hexdigest()[:16]}"
-
-    def _sets(self, recipe: Recipe) -> Sets:
-        key = recipe.data_key()
-        if key not in self.data:
-            self.data[key] = recipe.load_data()
-        return self.data[key]
 
     def _told(self) -> None:
         self._save()
@@ -283,33 +268,10 @@ class _Climber:
             self.on_step(self.found)
 
     def _save(self) -> None:
+        self.found.trained, self.found.taken = self.runs.trained, self.runs.taken
         plan = {"minutes": self.ladder.minutes, "planned": self.planned, "mcnemar": self.mcnemar}
         with told(self.folder):
             replace(self.record, to_json({**self.found.to_dict(), **plan}, indent=2).encode("utf-8"))
-
-
-@cache
-def code() -> str:
-    """Return what tells this version of the program from others: SHA-256 in hex of its sources."""
-    package = Path(__file__).resolve().parents[1]
-    found = sha256()
-    for path in sorted(package.rglob("*.py")):
-        found.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
-    return found.hexdigest()
-
-
-def _status(folder: Path) -> str:
-    """How a run stands: begun, finished, or why its training cannot be: what failed for another reason may go well."""
-    if (folder / ABOUT).exists():
-        status = read_about(folder).status
-        if status == "finished":
-            return status
-        if status == "failed":
-            with suppress(RunError):
-                told = last(folder, "failed")
-                if told.get("kind") == TrainingError.__name__:
-                    return str(told["error"])
-    return "begun"
 
 
 def _right(folder: Path, sets: Sets) -> np.ndarray[Any, np.dtype[np.bool_]] | None:

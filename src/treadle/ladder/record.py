@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from treadle.errors import RunError, TreadleError
 from treadle.ladder.ladder import Ladder
-from treadle.ladder.result import FORMAT, Climb, Final, Step
+from treadle.ladder.result import FORMAT, Climb, Final, Step, Sweep, Trial
 from treadle.ladder.statistics import Comparison
 from treadle.recipe import Recipe
 
@@ -69,7 +69,14 @@ def _step(told: dict[str, Any], file: Path) -> Step:
         **kept,
         recipe=None if recipe is None else _recipe(recipe, file),
         comparison=None if compared is None else _comparison(compared),
+        sweep=None if told.get("sweep") is None else _sweep(told["sweep"]),
     )
+
+
+def _sweep(told: dict[str, Any]) -> Sweep:
+    trials = [Trial(trial["values"], trial["scores"], trial["failed"]) for trial in told["trials"]]
+    chosen = None if told["chosen"] is None else [trial.values for trial in trials].index(told["chosen"])
+    return Sweep(told["seeds"], trials, chosen)
 
 
 def _comparison(told: dict[str, Any]) -> Comparison:

@@ -15,6 +15,51 @@ FORMAT = 1
 
 
 @dataclass
+class Trial:
+    """Values that were tried.
+
+    Args:
+        values: by stage.key.
+        scores: of the metric on the validation set, for each seed of the search.
+        failed: why they cannot be chosen, else None.
+    """
+
+    values: dict[str, Any]
+    scores: list[float] = field(default_factory=list)
+    failed: str | None = None
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of the scores; None where there is nothing to choose."""
+        return None if self.failed is not None else sum(self.scores) / len(self.scores)
+
+
+@dataclass
+class Sweep:
+    """What a rung tried before it was judged.
+
+    Args:
+        seeds: by which values were compared, none of those that judge.
+        trials: the values.
+        chosen: place of the best mean among them; None where all failed.
+    """
+
+    seeds: list[int]
+    trials: list[Trial]
+    chosen: int | None = None
+
+    @property
+    def values(self) -> dict[str, Any] | None:
+        """The values that were chosen."""
+        return None if self.chosen is None else self.trials[self.chosen].values
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        trials = [{**asdict(trial), "mean": trial.mean} for trial in self.trials]
+        return {"seeds": self.seeds, "trials": trials, "chosen": self.values}
+
+
+@dataclass
 class Step:
     """A recipe of a climb with what its runs gave.
 
@@ -30,6 +75,7 @@ class Step:
         comparison: with the recipe before it; None for the baseline, and where nothing could be compared.
         kept: whether later rungs build on it.
         failed: why there is nothing to compare, else None.
+        sweep: the values that were tried before, of which the recipe has the best; None where there was one change.
     """
 
     name: str
@@ -42,6 +88,7 @@ class Step:
     comparison: Comparison | None = None
     kept: bool = False
     failed: str | None = None
+    sweep: Sweep | None = None
     name_zh: str | None = None
 
     def title(self, words: Words) -> str:
@@ -69,6 +116,7 @@ class Step:
             "failed": self.failed,
             "comparison": None if self.comparison is None else asdict(self.comparison),
             "recipe": None if self.recipe is None else self.recipe.to_dict(),
+            "sweep": None if self.sweep is None else self.sweep.to_dict(),
         }
 
 

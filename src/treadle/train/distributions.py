@@ -105,7 +105,7 @@ def looked_at(steps: int, looks: int = LOOKS) -> list[int]:
     >>> looked_at(100, 6)
     [1, 3, 6, 16, 40, 100]
     """
-    return np.unique(np.geomspace(1, steps, max(looks, 2)).round().astype(np.int64)).tolist()
+    return [int(step) for step in np.unique(np.geomspace(1, steps, max(looks, 2)).round())]
 
 
 def distributions(
