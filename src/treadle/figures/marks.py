@@ -56,10 +56,11 @@ def _transform(artist: Any, axes: Any) -> Any:
 def _colour(artist: Any) -> str:
     from matplotlib.colors import to_hex
 
-    colour = artist.get_color() if hasattr(artist, "get_color") else artist.get_facecolor()
-    if not isinstance(colour, str):
-        colour = np.atleast_2d(colour)[0] if len(colour) else "black"
-    return str(to_hex(colour))
+    if hasattr(artist, "get_color"):
+        return str(to_hex(artist.get_color()))
+    inside, edges = (np.atleast_2d(colours) for colours in (artist.get_facecolor(), artist.get_edgecolor()))
+    hollow = not len(inside) or bool((inside[0, :3] == 1).all()) or inside[0, 3] == 0
+    return str(to_hex((edges if hollow else inside)[0])) if len(edges) or not hollow else "black"
 
 
 def _number(value: float) -> float:

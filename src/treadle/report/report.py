@@ -11,7 +11,7 @@ from treadle.data import Sets
 from treadle.figures import FIGURES, Source
 from treadle.figures.page import page, render
 from treadle.figures.terms import STAGES, VERDICTS, metric_name
-from treadle.ladder import Climb, Comparison, Step
+from treadle.ladder import Climb, Comparison, Step, Sweep
 from treadle.ladder.statistics import LEVEL, MOST_SEEDS
 from treadle.language import Language, Words, system_language
 from treadle.metrics import METRICS
@@ -45,6 +45,7 @@ def _climb(source: Source, words: Words, command: str) -> str:
     base, top = climb.steps[0], climb.top
     # of other sizes or labels, figures and the test set of the report would be others than those of the climb
     sets = source.sets
+    epochs = max(len(history) for histories in source.histories.values() for history in histories)
     title = words(f"{sets.name}: from a baseline to {top.name}", f"{sets.name}：从基线到“{top.title(words)}”")
     if top is base:
         title = words(f"{sets.name}: the baseline and what was tried", f"{sets.name}：基线与各种尝试")
@@ -57,20 +58,19 @@ def _climb(source: Source, words: Words, command: str) -> str:
         metric=metric,
         base=base,
         top=top,
-        rows=[_row(step, before, words) for step, before in _with_before(climb)],
-        views={
-            view: [_row(step, None, words) for step in steps] for view, steps in climb.views.items() if view != "climb"
-        },
+        rows=[_row(step, climb, words) for step in climb.steps],
+        views={view: [_row(step, None, words) for step in steps] for view, steps in climb.views.items()},
         final=climb.final,
         test_metric=metric_name(climb.final.metric, words) if climb.final else "",
         level=LEVEL,
         unsure=[step for step in climb.steps if step.verdict == "cannot tell"],
         most=MOST_SEEDS,
         number=number,
+        signed=signed,
         mean=_mean,
         p=p_value,
         **_common(source, words, command),
-        figures=_figures(source, words, ["staircase", "learning_curves"]),
+        figures=_figures(source, words, ["staircase", *(["learning_curves"] if epochs > 1 else [])]),
         details=_figures(source, words, _of_run(source)),
         ladder=climb.ladder.to_toml(),
     )
@@ -144,6 +144,7 @@ class Row:
     name: str
     stage: str
     changes: list[tuple[str, str, str]]
+    tried: list[tuple[str, str, bool]]
     mean: str
     change: str
     interval: str
@@ -157,24 +158,16 @@ class Row:
     failed: str | None
 
 
-def _with_before(climb: Climb) -> list[tuple[Step, Step | None]]:
-    """Each step with the one it was compared with."""
-    pairs: list[tuple[Step, Step | None]] = []
-    kept: Step | None = None
-    for step in climb.steps:
-        pairs.append((step, kept))
-        kept = step if step.kept else kept
-    return pairs
-
-
-def _row(step: Step, before: Step | None, words: Words) -> Row:
+def _row(step: Step, climb: Climb | None, words: Words) -> Row:
+    """A step as a row; with its climb, also what it changed and tried."""
     found = step.comparison
     return Row(
         name=step.title(words),
         stage=words(*STAGES[step.stage]),
-        changes=_differences(before.recipe if before else None, step.recipe),
+        changes=[] if climb is None else _changes(step, climb),
+        tried=[] if climb is None or step.sweep is None else _tried(step.sweep),
         mean=number(_mean(step.values)) if step.values else "",
-        change="" if found is None else f"{found.mean:+.4g}",
+        change="" if found is None else signed(found.mean),
         interval="" if found is None else _interval(found, words),
         p="" if found is None or len(found.differences) < 2 else p_value(found.adjusted),
         seeds=len(step.seeds),
@@ -199,17 +192,31 @@ def _verdict(step: Step, words: Words) -> str:
 def _interval(found: Comparison, words: Words) -> str:
     low, high = found.interval
     if math.isfinite(low):
-        return words(f"{low:+.4g} to {high:+.4g}", f"{low:+.4g} 至 {high:+.4g}")
+        return words(f"{signed(low)} to {signed(high)}", f"{signed(low)} 至 {signed(high)}")
     return words("all the same", "完全相同") if len(found.differences) > 1 else words("one seed", "一个种子")
 
 
-def _differences(before: Recipe | None, after: Recipe | None) -> list[tuple[str, str, str]]:
-    """Which settings differ: their names, and what they were and are."""
-    if before is None or after is None:
+def _changes(step: Step, climb: Climb) -> list[tuple[str, str, str]]:
+    """Which settings a rung names: what they were in the recipe kept before, and what they are."""
+    rung = next((rung for rung in climb.ladder.rung if rung.name == step.name), None)
+    if rung is None or step.recipe is None:
         return []
-    one, other = _flat(before), _flat(after)
-    names = [name for name in {**one, **other} if one.get(name) != other.get(name) and name != "training.seed"]
-    return [(name, _shown(one.get(name)), _shown(other.get(name))) for name in names]
+    place = next(number for number, one in enumerate(climb.steps) if one is step)
+    before = next(one.recipe for one in reversed(climb.steps[:place]) if one.kept)
+    one, other = _flat(before) if before else {}, _flat(step.recipe)
+    return [(name, _shown(one.get(name)), _shown(other.get(name))) for name in rung.settings()]
+
+
+def _tried(sweep: Sweep) -> list[tuple[str, str, bool]]:
+    """Values that were tried: their mean, and whether they were chosen."""
+    return [
+        (
+            _settings(trial.values),
+            "–" if trial.mean is None else number(trial.mean),
+            place == sweep.chosen,
+        )
+        for place, trial in enumerate(sweep.trials)
+    ]
 
 
 def _flat(recipe: Recipe) -> dict[str, Any]:
@@ -221,6 +228,8 @@ def _settings(keys: dict[str, Any]) -> str:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_shown, value)) or "–"
     return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -244,6 +253,11 @@ def _mean(values: Sequence[float]) -> float:
 def number(value: float) -> str:
     """Write a score: four places where it is a share, four digits where it is not."""
     return f"{value:.4f}" if SMALL <= abs(value) < 1 else f"{value:.4g}"
+
+
+def signed(value: float) -> str:
+    """Write a difference with its sign."""
+    return f"{value:+.4f}" if abs(value) < 1 else f"{value:+.4g}"
 
 
 def p_value(value: float) -> str:

@@ -64,7 +64,7 @@ for (const figure of document.querySelectorAll("figure.drawing")) {
     const name = `${series.label}\n${series.colour}`;
     labels.set(name, [...(labels.get(name) || []), number]);
   });
-  if (labels.size > 1) for (const numbers of labels.values()) {
+  if (labels.size > 1 && labels.size <= 12) for (const numbers of labels.values()) {
     const series = marks[numbers[0]];
     const button = document.createElement("button");
     const spot = document.createElement("i");
