@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -173,5 +174,14 @@ def _chinese_fonts() -> tuple[str, ...]:
     """Which fonts with Chinese characters this machine has."""
     from matplotlib import font_manager
 
-    there = {font.name for font in font_manager.fontManager.ttflist}
-    return tuple(name for name in CHINESE if name in there)
+    manager = font_manager.fontManager
+
+    def found() -> tuple[str, ...]:
+        there = {font.name for font in manager.ttflist}
+        return tuple(name for name in CHINESE if name in there)
+
+    if not found():  # matplotlib keeps a list of fonts, which lacks those that were installed since
+        for path in sorted(set(font_manager.findSystemFonts()) - {font.fname for font in manager.ttflist}):
+            with suppress(OSError, RuntimeError, ValueError):  # a file that is damaged, or a kind that cannot be drawn
+                manager.addfont(path)
+    return found()

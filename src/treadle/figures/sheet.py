@@ -10,10 +10,11 @@ import numpy as np
 from treadle.data import Sets, chosen_samples
 from treadle.data.dataset import extent
 from treadle.data.sheet import bin_edges, feature_columns, target_name
-from treadle.figures.drawing import BLUE, GREY, Drawing, Table
+from treadle.figures.drawing import BLUE, GREY, PATHS, Drawing, Table
 from treadle.language import ENGLISH, Words
 
 COLUMNS, IMAGES, FEATURES = 8, 32, 31  # beside which the target has a place
+COLOURS = (*PATHS, GREY, "black")  # of classes, as many as columns
 BINS = 24
 MOST_NAMES = 20  # classes whose names have a place below their bars
 LONGEST = 16  # characters of a name
@@ -151,11 +152,11 @@ def _features(places: Any, bars: list[_Bars], words: Words) -> int:
             axes.text(0.5, 0.5, told, fontsize=7, ha="center", transform=axes.transAxes)
         elif isinstance(one.edges, tuple):
             count = len(one.counts)
-            axes.bar(range(count), one.counts, color=[f"C{n}" for n in range(count)] if count <= COLUMNS else GREY)
+            axes.bar(range(count), one.counts, color=COLOURS[:count] if count <= COLUMNS else GREY)
             if count <= MOST_NAMES:
                 axes.set_xticks(range(count), [short(name, 6) for name in one.edges], fontsize=6)
         elif one.number >= 0:
-            axes.stairs(one.counts, one.edges, color=f"C{one.number}", linewidth=1.1)
+            axes.stairs(one.counts, one.edges, color=COLOURS[one.number], linewidth=1.1)
         else:
             axes.stairs(one.counts, one.edges, color=GREY if one is bars[-1] else BLUE, fill=True)
     return bars[-1].place + 1
