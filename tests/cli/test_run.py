@@ -340,9 +340,10 @@ def unread(*arguments, cwd, **options):
         return subprocess.run(command, cwd=cwd, stdout=stdout, text=True, timeout=120, check=False, **options)
 
 
-def test_reader_that_goes_away(tmp_path):
+@pytest.mark.parametrize("command", [["choices"], ["check", "wine"], ["check", "digits"]])
+def test_reader_that_goes_away(command, tmp_path):
     """As in `treadle choices | head -1`, whose reader leaves early: no traceback."""
-    done = unread("choices", cwd=tmp_path)
+    done = unread(*command, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (141, "")
 
 

@@ -35,6 +35,9 @@ def test_without_gaps_the_sets_are_the_same():
     with_gaps, plain = from_table(few(), missing=Gaps("error", findings)), from_table(few())
     assert findings == []
     assert with_gaps.fingerprint() == plain.fingerprint()
+    assert with_gaps.encoding == plain.encoding
+    huge = table(x=[1.7e308] * 20, y=range(20))  # of which there is no mean
+    assert from_table(huge, missing=Gaps("error", [])).fingerprint() == from_table(huge).fingerprint()
 
 
 @pytest.mark.parametrize("policy", ["mean", "median", "most_frequent"])

@@ -67,4 +67,7 @@ def _print(found: list[Finding]) -> None:
     for one in found:
         rows = [f"{row} ({place})" for row, place in zip(one.rows, one.places, strict=True)] if one.places else one.rows
         table.add_row(one.severity, one.where, one.message, ", ".join(map(str, rows)), one.advice)
-    Console(highlight=False, markup=False, emoji=False).print(table)
+    console = Console(highlight=False, markup=False, emoji=False)
+    with console.capture() as written:  # for it ends the process by itself where nobody reads its output
+        console.print(table)
+    print(written.get(), end="")

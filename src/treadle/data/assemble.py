@@ -150,8 +150,7 @@ def from_table(
     features = [name for name in named if name not in (target, group)]
     if not features:
         raise DataError(f"{table.name}: no column is left to predict {target!r} from")
-    gaps = missing if isinstance(missing, Gaps) else None
-    complete = _complete(table, target, group, gaps)
+    complete = _complete(table, target, group, missing if isinstance(missing, Gaps) else None)
     kept, labels = _target(table, target, complete, classes)
     groups = None if group is None else table.column(group)[complete]
     parts, described = _parts(split, labels, kept, groups, table.name)
@@ -159,9 +158,11 @@ def from_table(
         parts = [complete[part] for part in parts]
         labels, some = np.zeros(len(table), labels.dtype), labels
         labels[complete] = some
-    if gaps is not None and not (features := gaps.usable(table, features, parts[0])):
-        raise DataError(f"{table.name}: no column has a value to predict {target!r} from")
-    policy = missing.filling if isinstance(missing, Gaps) else missing
+    policy = missing
+    if isinstance(policy, Gaps):
+        features, policy = policy.usable(table, features, parts[0])
+        if not features:
+            raise DataError(f"{table.name}: no column has a value to predict {target!r} from")
     encoding = Encoding.fit(table, features, parts[0], policy)
     rows = table.rows(encoding)
     kinds = sum(one.categories is not None for one in encoding.features)

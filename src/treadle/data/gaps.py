@@ -25,7 +25,7 @@ class Gaps:
     >>> table = Table("t", {"x": np.array([1.0, np.nan, 3.0])}, np.array([2, 3, 4]))
     >>> gaps = Gaps("error", [])
     >>> gaps.usable(table, ["x"], np.arange(3))
-    ['x']
+    (['x'], 'median')
     >>> gaps.findings[0].message, gaps.findings[0].places
     ("'x' has no value in 1 of 3 rows", ('line 3',))
     """
@@ -33,20 +33,20 @@ class Gaps:
     policy: str
     findings: list[Finding]
 
-    @property
-    def filling(self) -> str:
-        """The policy by which missing values are filled."""
-        return "median" if self.policy == "error" else self.policy
-
-    def usable(self, table: Table, names: Sequence[str], rows: NDArray[np.int64]) -> list[str]:
-        """Note the missing values of columns that become features; return those with a value in a training row.
+    def usable(self, table: Table, names: Sequence[str], rows: NDArray[np.int64]) -> tuple[list[str], str]:
+        """Note the missing values of columns that become features.
 
         Args:
             table: all rows.
             names: of the columns.
             rows: numbers of the training rows.
+
+        Returns:
+            Columns with a value in a training row, and the policy by which their gaps are filled: the one that was
+            stated, or else the median where there are any.
         """
-        usable = []
+        usable, policy = [], self.policy
+        filling = "median" if self.policy == "error" else self.policy
         for name in names:
             absent = table.missing(name)
             if absent[rows].all():
@@ -54,15 +54,16 @@ class Gaps:
                 continue
             usable.append(name)
             number = table.column(name).dtype.kind == "f"
-            filled = f"the {self.filling.replace('_', ' ') if number else 'most frequent word'} of the training rows"
+            filled = f"the {filling.replace('_', ' ') if number else 'most frequent word'} of the training rows"
             if absent.any() and self.policy == "error":
+                policy = filling
                 advice = (
                     f"fill it in, leave these rows or the column out, or state a policy with missing, one of {_KNOWN}"
                 )
                 self._note("error", table, repr(name), absent, f"{advice}; in this look, {filled} stands in for it")
             elif absent.any():
                 self._note("note", table, repr(name), absent, f"nothing: {filled} stands in for it")
-        return usable
+        return usable, policy
 
     def leave_out(self, table: Table, what: str, absent: NDArray[np.bool_]) -> None:
         """Note rows that are left out, for they have no value for `what`, such as the target."""
