@@ -42,7 +42,8 @@ class Suggestion:
 
     Args:
         proposal: the change and why it was proposed.
-        cost: seconds of a training with the change, by those of a training without; measured over some steps.
+        cost: seconds of a training with the change, by those of a training without; measured over some steps, or
+            by multiply-adds where these cannot be taken.
     """
 
     proposal: Proposal
@@ -173,33 +174,45 @@ def _fits(proposal: Proposal, situation: Situation) -> bool:
 def suggest(situation: Situation) -> list[Suggestion]:
     """Return the changes that the rules propose: what has to be right first, then cheap ones before costly ones.
 
-    Of two that cost about as much (within a factor of √2) the one comes first whose rule does.
+    They are sorted by multiply-adds and epochs, which are the same each time; of two within a factor of √2 that one
+    comes first whose rule does.
     """
     first, assumed = _first(situation)
-    rest = _rest(assumed)
-    changes = [(one, assumed.recipe) for one in first] + [(one, assumed.recipe.change(one.change)) for one in rest]
-    if all(one.change.keys() <= SAME_STEPS for one, _ in changes):
-        base = 1.0
-    else:
-        base = _seconds_per_epoch(situation.recipe, situation.sets)
-    assumed_cost = _seconds_per_epoch(assumed.recipe, situation.sets) / base if first else 1.0
+    before, sets = situation.recipe, situation.sets
+    rest = [(one, assumed.recipe.change(one.change)) for one in _rest(assumed)]
+    work = _work(assumed.recipe, sets)
+    rest.sort(key=lambda of: max(0, round(math.log2(_work(of[1], sets) / work))))
+    made = [(one, assumed.recipe) for one in first] + rest
+    base = _seconds_per_epoch(before, sets) if made else None
+    taken = _seconds_per_epoch(assumed.recipe, sets) if first else base
     told = []
-    for one, recipe in changes:
-        same = one in rest and one.change.keys() <= SAME_STEPS
-        cost = assumed_cost if same or one in first else _seconds_per_epoch(recipe, situation.sets) / base
-        told.append(Suggestion(one, cost * recipe.training.epochs / situation.recipe.training.epochs))
-    return told[: len(first)] + sorted(told[len(first) :], key=lambda one: max(0, round(math.log2(one.cost))))
+    for one, recipe in made:
+        own = taken if one in first or one.change.keys() <= SAME_STEPS else _seconds_per_epoch(recipe, sets)
+        if base is None or own is None:
+            cost = _work(recipe, sets) / _work(before, sets)
+        else:
+            cost = own / base * recipe.training.epochs / before.training.epochs
+        told.append(Suggestion(one, cost))
+    return told
 
 
-def _seconds_per_epoch(recipe: Recipe, sets: Sets) -> float:
-    """How long an epoch of a recipe takes, without evaluation."""
-    return estimate(
-        recipe.build_network(sets.train.classes, sets.train.shape),
-        sets,
-        loss=recipe.build_loss(),
-        optimizer=recipe.build_optimizer(),
-        **recipe.fit_settings(),
-    ).seconds_per_epoch
+def _work(recipe: Recipe, sets: Sets) -> int:
+    """Multiply-adds of a training for each of its samples."""
+    network = recipe.build_network(sets.train.classes, sets.train.shape)
+    return max(1, network.multiply_adds(sets.train.shape)) * recipe.training.epochs
+
+
+def _seconds_per_epoch(recipe: Recipe, sets: Sets) -> float | None:
+    """How long an epoch of a recipe takes, without evaluation; None where its loss is not finite."""
+    with suppress(TrainingError):
+        return estimate(
+            recipe.build_network(sets.train.classes, sets.train.shape),
+            sets,
+            loss=recipe.build_loss(),
+            optimizer=recipe.build_optimizer().with_lr(0.0),  # a rate that is too high ends training
+            **recipe.fit_settings(),
+        ).seconds_per_epoch
+    return None
 
 
 def ladder_of(situation: Situation, suggestions: Sequence[Suggestion]) -> Ladder:
