@@ -27,6 +27,7 @@ from treadle.cli.resume import resume
 from treadle.cli.run import run
 from treadle.cli.runs import runs
 from treadle.cli.show import show
+from treadle.cli.suggest import suggest
 from treadle.cli.summary import summary
 from treadle.cli.surface import surface
 from treadle.cli.timeline import timeline
@@ -50,6 +51,7 @@ app.command(show, sort_key=5)
 app.command(summary, sort_key=6)
 app.command(check, sort_key=7)
 app.command(lr, sort_key=8)
+app.command(suggest, sort_key=8)
 app.command(timeline, sort_key=9)
 app.command(surface, sort_key=10)
 app.command(figure, sort_key=11)

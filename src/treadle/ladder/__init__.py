@@ -4,6 +4,7 @@ from treadle.ladder.climb import View, climb
 from treadle.ladder.ladder import Ladder, Rung
 from treadle.ladder.result import Climb, Final, Progress, Step, Sweep, Trial
 from treadle.ladder.statistics import Comparison, McNemar, compare, mcnemar, seeds_needed
+from treadle.ladder.suggest import Suggestion, ladder_of, look, look_at_run, suggest
 from treadle.ladder.values import Range, Search
 
 __all__ = [
@@ -17,11 +18,16 @@ __all__ = [
     "Rung",
     "Search",
     "Step",
+    "Suggestion",
     "Sweep",
     "Trial",
     "View",
     "climb",
     "compare",
+    "ladder_of",
+    "look",
+    "look_at_run",
     "mcnemar",
     "seeds_needed",
+    "suggest",
 ]
