@@ -21,6 +21,7 @@ DIABETES = {
     "network.layers": ["linear 6", "relu", "dropout 0.2", "linear 1"],
     "data.scale": "standard",
     "training.metrics": ["squared_error"],
+    "optimizer.kind": "adam",
     "optimizer.schedule": ["cosine length=2"],
     "training.epochs": 2,
 }
