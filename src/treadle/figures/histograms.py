@@ -77,14 +77,16 @@ def draw_histograms(
     return Drawing(
         words("Weights and gradients over the steps", "权重与梯度随训练步的分布"),
         words(
-            f"Trained again from its seed, looked at {len(found.steps)} of its first {found.steps[-1]:,} steps at equal "
-            "ratios. Each column of a picture is the histogram of a step: darker where more values lie; values that are "
-            "exactly 0 are left out of it and are on the right, beside the standard deviations. Weights are those the step "
-            "begins with, gradients those of its batch before any decay or clipping. 0.1 % of the values on either side "
-            f"may lie outside. {other} other parameters are in the tables.{stopped}",
-            f"从同一种子重新训练，在前 {found.steps[-1]:,} 步中按等比间隔查看 {len(found.steps)} 步。图中每一列是一步的直方图，"
-            "颜色越深表示值越多；恰为 0 的值不计入，其比例与标准差见右侧。权重为该步开始时的值，梯度为该步批次的值，"
-            f"未经衰减与裁剪。两侧各有至多 0.1 % 的值可能在图外。其余 {other} 个参数见数据表。{stopped}",
+            f"Trained again from its seed; {len(found.steps)} of its first {found.steps[-1]:,} steps were looked "
+            "at, at equal ratios. Each column of a picture is the histogram of a step: darker where more values "
+            "lie; values that are exactly 0 are left out of it and counted on the right, beside the standard "
+            "deviations. Weights are those that the step begins with, gradients those of its batch before any "
+            f"decay or clipping. 0.1 % of the values on either side may lie outside. {other} other parameters are "
+            f"in the tables.{stopped}",
+            f"从同一种子重新训练，在前 {found.steps[-1]:,} 步中按等比间隔查看 {len(found.steps)} 步。"
+            "图中每一列是一步的直方图，颜色越深表示值越多；恰为 0 的值不计入，其比例与标准差见右侧。"
+            "权重为该步开始时的值，梯度为该步批次的值，未经衰减与裁剪。"
+            f"两侧各有至多 0.1 % 的值可能在图外。其余 {other} 个参数见数据表。{stopped}",
         ),
         tuple(tables),
         lambda figure: _draw(figure, found, drawn, words),
@@ -156,7 +158,7 @@ def _draw(figure: Any, found: Distributions, drawn: dict[str, list[tuple[Array, 
         row[3].set_ylim(-0.04, 1.04)
         for axes in row[2:]:
             axes.set_xscale("log")
-            axes.tick_params(labelsize=7)
+            axes.tick_params(which="both", labelsize=7)
             axes.grid(axis="y", color="#eeeeee")
     for axes in panels[-1]:
         axes.set_xlabel(words("step", "步"), fontsize=9)

@@ -41,7 +41,7 @@ def filters_of(source: Source, *, layer: str | None = None) -> tuple[str, Array,
     if not found:
         raise TreadleError(
             f"no weights of this network are images: it has no convolution and no dense layer on images, but inputs of "
-            f"shape {run.input_shape}; its weights over time are in the figure histograms"
+            f"shape {run.input_shape}; weights of any layer over time are in the figure histograms"
         )
     path = next(iter(found)) if layer is None else str(layer)
     if path not in found:

@@ -1,4 +1,4 @@
-"""Names as a reader of a figure wants them: of scores in both languages, and long ones cut or in lines."""
+"""Names as a reader of a figure wants them: of scores in both languages, and long ones shortened or in lines."""
 
 from __future__ import annotations
 
@@ -39,17 +39,18 @@ def width_of(text: str) -> int:
 
 
 def cut(name: str, most: int) -> str:
-    """Return a name in one line, with its end left out where it is wider than so many letters.
+    """Return a name in one line, with its middle left out where it is wider than so many letters: ends tell it apart.
 
     >>> cut("petal length", 20), cut("petal length", 8)
-    ('petal length', 'petal l…')
+    ('petal length', 'peta…gth')
     """
     name = " ".join(name.split())
     if width_of(name) <= most:
         return name
-    while width_of(name) >= most:
-        name = name[:-1]
-    return f"{name}…"
+    head, tail = name[: len(name) // 2], name[len(name) // 2 :]
+    while width_of(head) + width_of(tail) >= most:
+        head, tail = (head[:-1], tail) if width_of(head) > width_of(tail) else (head, tail[1:])
+    return f"{head}…{tail}"
 
 
 def wrapped(name: str, width: int, lines: int = 3) -> str:

@@ -26,7 +26,7 @@ class Spread:
 
     Args:
         counts: (B,), values in bins of equal width over −reach to reach; those that are not finite are in none.
-        reach: a power of 2 that no finite value exceeds.
+        reach: a power of 2 that no value exceeds but those near the largest of float64, which are in the last bins.
         zeros: share of values that are 0.
         mean, deviation: of the finite values.
         low, high: smallest and largest of them.
@@ -72,8 +72,8 @@ def spread_of(values: Array, bins: int = BINS) -> Spread:
         return Spread(np.zeros(bins, np.int64), 2.0**-1000, 0.0, nan, nan, nan, nan, len(flat))
     low, high = float(finite.min()), float(finite.max())
     most = max(-low, high)
-    reach = 2.0 ** min(max(math.frexp(most)[1], -1000), 1023) if most else 2.0**-1000
-    counts = np.histogram(finite, bins, (-reach, reach))[0].astype(np.int64)
+    reach = 2.0 ** min(max(math.frexp(most)[1], -1000), 1022) if most else 2.0**-1000
+    counts = np.histogram(finite.clip(-reach, reach), bins, (-reach, reach))[0].astype(np.int64)
     zeros = float(np.count_nonzero(finite == 0) / len(flat))
     return Spread(counts, reach, zeros, float(finite.mean()), float(finite.std()), low, high, len(flat) - len(finite))
 
@@ -105,7 +105,7 @@ def looked_at(steps: int, looks: int = LOOKS) -> list[int]:
     >>> looked_at(100, 6)
     [1, 3, 6, 16, 40, 100]
     """
-    return [int(step) for step in np.unique(np.geomspace(1, steps, max(looks, 2)).round())]
+    return sorted({round(step) for step in np.geomspace(1, steps, max(looks, 2)).tolist()})
 
 
 def distributions(
@@ -161,8 +161,6 @@ def distributions(
     except Enough:
         pass
     except TrainingError as error:
-        if not seen:
-            raise
         stopped = str(error)
     except Interrupted:
         raise KeyboardInterrupt from None
