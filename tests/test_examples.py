@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,3 +52,44 @@ def test_digit_is_a_seven_of_the_test_set():
     test = load("mnist").test
     places = np.flatnonzero((test.inputs[:, 0] == pixels).all(axis=(1, 2)))
     assert test.targets[places].tolist() == [7]
+
+
+def climbed(tmp_path, name, seeds):
+    """Climb the ladder of an example with fewer seeds, and write both reports; return the end of the climb."""
+    shutil.copytree(EXAMPLES / name, tmp_path / name)
+    folder = tmp_path / name
+    for program in folder.glob("*.py"):
+        process(folder, program)
+    out = process(folder, "-m", "treadle", "climb", "ladder.toml", "--seeds", seeds, "--json")
+    for language, word in (("en", "Why it is believed"), ("zh", "为什么可信")):
+        process(folder, "-m", "treadle", "report", "climbs", "--language", language, "-o", f"{language}.html")
+        page = (folder / f"{language}.html").read_text(encoding="utf-8")
+        assert word in page
+        assert len(page.encode()) < 6e6
+    return json.loads(out.splitlines()[-1]), [json.loads(line) for line in out.splitlines()]
+
+
+def test_a_table_of_ones_own(tmp_path):
+    out = subprocess.run(
+        [sys.executable, "-m", "treadle", "check", EXAMPLES / "own_table/patients.csv", "--json"]
+        + ["--set", "data.target=progression"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert out.returncode == 1
+    assert "'blood_sugar' has no value in 11 of 442 rows" in out.stdout
+    end, events = climbed(tmp_path, "own_table", 2)
+    steps = {event["name"]: event for event in events if event["event"] == "step"}
+    assert steps["without scaling"]["verdict"] == "failed"
+    swept = steps["a hidden layer with ReLU, at the better of two rates"]["sweep"]
+    assert [trial["values"]["optimizer.lr"] for trial in swept["trials"]] == [0.0001, 0.0003]
+    assert end["event"] == "end"
+
+
+def test_a_folder_of_images_of_ones_own(tmp_path):
+    end, events = climbed(tmp_path, "own_images", 2)
+    assert len(list((tmp_path / "own_images" / "images").glob("*/*.png"))) == 1_000
+    values = {event["name"]: event["values"] for event in events if event["event"] == "step"}
+    assert min(values["convolution"]) > max(values["baseline"]) > 0.8
+    assert end["trained"] == 8

@@ -192,6 +192,11 @@ class TextReport:
                 f"  {final.metric} {means[0]:.4f} → {means[1]:.4f}, change {comparison.mean:+.4f}, 95 % interval "
                 f"{low:+.4f} to {high:+.4f}, {comparison.test}, p {_p(comparison.p)}"
             )
+            if comparison.verdict == "worse":
+                self._print(
+                    "  the top is worse there: what was better on the validation samples, seed by seed, is not so on "
+                    "others; more samples, or another split, would tell more"
+                )
             if final.samples is not None:
                 seen = final.samples
                 self._print(
