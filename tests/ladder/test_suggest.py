@@ -91,7 +91,7 @@ def test_what_is_suggested_is_a_ladder_that_is_climbed_as_it_stands(files, tmp_p
     path.write_text(ladder_text(ladder_of(situation, found), found), encoding="utf-8")
     ladder = Ladder.read(path)
     assert [rung.name for rung in ladder.rung] == [one.proposal.name for one in found]
-    climbed = climb(ladder.changed({"seeds": 1, "keep": "always"}), tmp_path, workers=2)
+    climbed = climb(ladder.changed({"seeds": 1, "keep": "always"}), tmp_path, workers=1)
     assert [(step.name, step.failed) for step in climbed.steps[1:]] == [(one.proposal.name, None) for one in found]
 
 
