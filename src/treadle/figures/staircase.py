@@ -15,6 +15,7 @@ from treadle.figures.names import metric_name, wrapped
 from treadle.figures.source import Source
 from treadle.ladder import Climb, Step
 from treadle.ladder.ladder import BASELINE
+from treadle.ladder.statistics import MOST_SEEDS
 from treadle.language import ENGLISH, Words
 
 VERDICTS = {
@@ -133,7 +134,7 @@ def _staircase(figure: Any, climb: Climb, metric: str, better: str, words: Words
             values.text(0.01, height, why, transform=values.get_yaxis_transform(), va="center", fontsize=7, color=RED)
         _change(changes, step, height)
     values.set_yticks(heights, [wrapped(step.name, 28) for step in steps], fontsize=8.5)
-    values.set(xlabel=f"{metric}\n({better})", ylim=(-0.6, len(steps) - 0.4))
+    values.set(xlabel=metric + words(f"\n({better})", f"\n（{better}）"), ylim=(-0.6, len(steps) - 0.4))
     values.grid(axis="x", color="#eeeeee")
     if not any(step.values for step in steps):
         values.set_xlim(0, 1)
@@ -215,7 +216,12 @@ def _verdict(step: Step, words: Words) -> str:
     if found is not None and len(found.differences) == 1:
         told += words("\n(one seed)", "\n（仅一个种子）")
     elif found is not None and found.seeds_needed is not None:
-        told += words(f"\n({found.seeds_needed} seeds might tell)", f"\n（{found.seeds_needed} 个种子或可判断）")
+        more = found.seeds_needed >= MOST_SEEDS
+        many = f"{found.seeds_needed:,}"
+        told += words(
+            f"\n({many}{' or more' if more else ''} seeds might tell)",
+            f"\n（{many} 个{'以上' if more else ''}种子或可判断）",
+        )
     return f"{verdict}{words(', ', '，')}{told}"
 
 
