@@ -11,6 +11,7 @@ from PIL import Image
 from treadle.data import load
 from treadle.recipe import Recipe
 
+TARGET = ("--set", "data.target=progression")
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -71,8 +72,7 @@ def climbed(tmp_path, name, seeds):
 
 def test_a_table_of_ones_own(tmp_path):
     out = subprocess.run(
-        [sys.executable, "-m", "treadle", "check", EXAMPLES / "own_table/patients.csv", "--json"]
-        + ["--set", "data.target=progression"],
+        [sys.executable, "-m", "treadle", "check", EXAMPLES / "own_table/patients.csv", "--json", *TARGET],
         capture_output=True,
         text=True,
         check=False,
