@@ -65,8 +65,8 @@ def test_a_regression_has_its_own_metric_and_loss_after_the_epoch():
 
 def test_bands_from_the_smallest_to_the_largest_over_seeds():
     curves = [
-        Curves("baseline", (history(4.0, 3.0), history(2.0, 1.0, 0.5)), (2, 3)),
-        Curves("next", (history(1.0),), (1,)),
+        Curves(("baseline", "基线"), (history(4.0, 3.0), history(2.0, 1.0, 0.5)), (2, 3)),
+        Curves(("next", "下一步"), (history(1.0),), (1,)),
     ]
     one = drawn(draw_learning_curves, curves)
     assert one.tables[0].columns["run"] == [1, 1, 2, 2, 2]
@@ -81,12 +81,15 @@ def test_bands_from_the_smallest_to_the_largest_over_seeds():
 
 
 def test_losses_that_are_not_finite_one_epoch_and_none():
-    broken = Curves("", (history(1.0, None, math.inf),), (1,))
+    broken = Curves(("", ""), (history(1.0, None, math.inf),), (1,))
     assert math.isnan(drawn(draw_learning_curves, [broken]).tables[0].columns["loss on the validation set"][1])
-    drawn(draw_learning_curves, [Curves("", (history(math.nan),), (None,))])
-    drawn(draw_learning_curves, [Curves(f"a rung {n}", (history(1.0 + n), history(2.0)), (1, 1)) for n in range(14)])
+    drawn(draw_learning_curves, [Curves(("", ""), (history(math.nan),), (None,))])
+    drawn(
+        draw_learning_curves,
+        [Curves((f"a rung {n}", f"第 {n} 级"), (history(1.0 + n), history(2.0)), (1, 1)) for n in range(14)],
+    )
     with pytest.raises(TreadleError, match="no epoch of this run has ended"):
-        draw_learning_curves([Curves("", ([],), (None,))])
+        draw_learning_curves([Curves(("", ""), ([],), (None,))])
 
 
 def test_the_steps_of_a_climb_are_chosen_by_name_or_number(tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 
 from treadle.errors import TreadleError
 from treadle.figures.drawing import BLUE, GREY, RED, Drawing, Table
-from treadle.figures.names import cut
+from treadle.figures.names import cut, score_text
 from treadle.figures.source import Source
 from treadle.language import ENGLISH, Words
 from treadle.metrics import Calibration, ClassReport
@@ -61,13 +61,14 @@ def draw_confusion(report: ClassReport, *, words: Words = ENGLISH) -> Drawing:
     )
     cells = [(t, p) for t, p in zip(*np.nonzero(matrix), strict=True)]
     size = 4.2 if len(names) <= WRITTEN else 5.2
+    told = score_text(report.accuracy, words)
     return Drawing(
         words("Confusion matrix", "混淆矩阵"),
         words(
             f"{int(report.support.sum()):,} samples of the validation set by true class (rows) and predicted class "
-            f"(columns); accuracy {report.accuracy}. Shares are those of each row. On the right the most frequent "
+            f"(columns); accuracy {told}. Shares are those of each row. On the right the most frequent "
             "mistakes.",
-            f"验证集 {int(report.support.sum()):,} 个样本，行为真实类别，列为预测类别；准确率 {report.accuracy}。"
+            f"验证集 {int(report.support.sum()):,} 个样本，行为真实类别，列为预测类别；准确率 {told}。"
             "比例按行计算。右侧是最常见的错误。",
         ),
         (
@@ -166,9 +167,9 @@ def draw_calibration(found: Calibration, *, words: Words = ENGLISH) -> Drawing:
         words(
             "Validation set: samples by the probability of their predicted class, and how often it is right, with 95 % "
             f"intervals. On the diagonal a probability is what it claims. Below it the run is too sure, above it not "
-            f"sure enough. Expected calibration error {found.error}.",
+            f"sure enough. Expected calibration error {score_text(found.error, words)}.",
             f"验证集：按预测类别的概率把样本分组，看预测正确的频率，带 95 % 区间。落在对角线上表示概率名副其实；"
-            f"低于对角线表示过于自信，高于对角线表示信心不足。期望校准误差 {found.error}。",
+            f"低于对角线表示过于自信，高于对角线表示信心不足。期望校准误差 {score_text(found.error, words)}。",
         ),
         (
             Table(

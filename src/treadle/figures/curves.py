@@ -28,12 +28,12 @@ class Curves:
     """The epochs of one recipe.
 
     Args:
-        name: of the step of a climb; empty for a run.
+        names: of the step of a climb, in English and in Chinese; empty for a run.
         histories: for each seed the records of its epochs.
         used: for each seed the epoch whose weights are used, None where none has ended.
     """
 
-    name: str
+    names: tuple[str, str]
     histories: tuple[list[dict[str, Any]], ...]
     used: tuple[int | None, ...]
 
@@ -62,14 +62,14 @@ def curves_of(source: Source, *, steps: Sequence[str | int] | str | int | None =
         if steps is not None:
             raise TreadleError("steps are those of a climb, and this is a run: leave the setting out")
         used = source.run.weights_epoch if source.folder is None else source.about.weights_epoch
-        return ([Curves("", (list(source.histories[""][0]),), (used,))],)
+        return ([Curves(("", ""), (list(source.histories[""][0]),), (used,))],)
     climb = source.climb
     runs = climb.record.parent / "runs"
     chosen = _chosen(climb, steps)
     return (
         [
             Curves(
-                step.name,
+                (step.title(Words("en")), step.title(Words("zh"))),
                 tuple(source.histories[step.name]),
                 tuple(read_about(runs / r).weights_epoch for r in step.runs),
             )
@@ -206,14 +206,14 @@ def _bands(axes: Any, curves: Sequence[Curves], keys: Sequence[str], words: Word
         if not len(epochs):
             continue
         low, high, middle = np.nanmin(found, axis=0), np.nanmax(found, axis=0), np.nanmean(found, axis=0)
-        axes.fill_between(epochs, low, high, color=colour, alpha=0.18, linewidth=0, label=f"_{one.name}")
+        axes.fill_between(epochs, low, high, color=colour, alpha=0.18, linewidth=0, label=f"_{one.names[0]}")
         line = "-" if number < len(PATHS) else "--"
-        axes.plot(epochs, middle, color=colour, marker=".", linestyle=line, label=cut(one.name, 90))
+        axes.plot(epochs, middle, color=colour, marker=".", linestyle=line, label=cut(words(*one.names), 90))
         ends = [(e, row[e - 1]) for e, row in zip(one.used, values, strict=True) if e is not None and e <= len(row)]
         if ends:
             axes.scatter(
                 *np.transpose(ends), marker="*", s=60, color=colour, edgecolor="black", linewidth=0.5, zorder=3,
-                label=f"{one.name}: {words('weights used', '所用权重')}",
+                label=f"{words(*one.names)}: {words('weights used', '所用权重')}",
             )  # fmt: skip
     axes.set_title(_name(keys[0], words), fontsize=9.5)
 
@@ -227,7 +227,7 @@ def _name(key: str, words: Words) -> str:
 
 
 def _table(one: Curves, keys: Sequence[str], words: Words) -> Table:
-    name = one.name or words("epochs", "各轮")
+    name = words(*one.names) or words("epochs", "各轮")
     rows = [(seed, place) for seed, history in enumerate(one.histories) for place in range(len(history))]
     columns: dict[str, list[Any]] = {}
     if len(one.histories) > 1:

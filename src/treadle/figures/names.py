@@ -6,6 +6,7 @@ import textwrap
 import unicodedata
 
 from treadle.language import Words
+from treadle.metrics.intervals import Score, number
 
 _METRICS = {
     "loss": ("loss", "损失"),
@@ -16,6 +17,15 @@ _METRICS = {
     "absolute_error": ("absolute error", "绝对误差"),
 }
 _VALIDATION = "validation_"
+STAGES = {
+    "data": ("data", "数据"),
+    "network": ("network", "网络"),
+    "loss": ("loss", "损失"),
+    "optimizer": ("optimizer", "优化器"),
+    "resources": ("resources", "资源"),
+    "training": ("training", "训练"),
+    "saving": ("saving", "保存"),
+}
 
 
 def metric_name(key: str, words: Words) -> str:
@@ -27,6 +37,18 @@ def metric_name(key: str, words: Words) -> str:
     metric = key.removeprefix(_VALIDATION)
     name = words(*_METRICS.get(metric, (metric, metric)))
     return words(f"{name} on the validation set", f"验证集{name}") if key.startswith(_VALIDATION) else name
+
+
+def score_text(score: Score, words: Words) -> str:
+    """Write a score with its 95 % interval.
+
+    >>> score_text(Score(0.5, (0.4, 0.6)), Words("zh"))
+    '0.5000（95 % 区间 0.4000 至 0.6000）'
+    """
+    if score.interval is None:
+        return number(score.value)
+    low, high = map(number, score.interval)
+    return number(score.value) + words(f" (95 % interval {low} to {high})", f"（95 % 区间 {low} 至 {high}）")
 
 
 def width_of(text: str) -> int:

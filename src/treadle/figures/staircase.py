@@ -118,7 +118,7 @@ def _staircase(figure: Any, climb: Climb, metric: str, better: str, words: Words
         colour = VERDICTS[step.verdict][2]
         if step.values:
             below = [height - 0.2] * len(step.values)
-            values.scatter(step.values, below, s=10, color=colour, alpha=0.6, label=step.name)
+            values.scatter(step.values, below, s=10, color=colour, alpha=0.6, label=step.title(words))
             values.scatter(
                 [_mean(step.values)],
                 [height],
@@ -127,13 +127,13 @@ def _staircase(figure: Any, climb: Climb, metric: str, better: str, words: Words
                 edgecolor=colour,
                 linewidth=1.4,
                 zorder=3,
-                label=f"{step.name}: {words('mean', '均值')}",
+                label=f"{step.title(words)}: {words('mean', '均值')}",
             )
         if step.failed is not None:
             why = wrapped(f"{words('failed', '失败')}{words(': ', '：')}{step.failed}", 46, 2)
             values.text(0.01, height, why, transform=values.get_yaxis_transform(), va="center", fontsize=7, color=RED)
-        _change(changes, step, height)
-    values.set_yticks(heights, [wrapped(step.name, 28) for step in steps], fontsize=8.5)
+        _change(changes, step, height, words)
+    values.set_yticks(heights, [wrapped(step.title(words), 28) for step in steps], fontsize=8.5)
     values.set(xlabel=metric + words(f"\n({better})", f"\n（{better}）"), ylim=(-0.6, len(steps) - 0.4))
     values.grid(axis="x", color="#eeeeee")
     if not any(step.values for step in steps):
@@ -158,7 +158,7 @@ def _credit(figure: Any, views: dict[str, list[Step]], names: list[str], metric:
             if step.name not in names:
                 continue
             height = names.index(step.name)
-            _change(axes, step, height)
+            _change(axes, step, height, words)
             if step.comparison is None:
                 axes.text(0.02, height, words("failed", "失败"), transform=axes.get_yaxis_transform(), color=RED)
         axes.axvline(0, color="black", linewidth=0.8)
@@ -166,7 +166,8 @@ def _credit(figure: Any, views: dict[str, list[Step]], names: list[str], metric:
         axes.grid(axis="x", color="#eeeeee")
         axes.tick_params(axis="y", length=0)
         axes.tick_params(axis="x", labelsize=8)
-    panels[0].set_yticks(range(len(names)), [wrapped(name, 28) for name in names], fontsize=8.5)
+    titles = [step.title(words) for step in views["climb"]]
+    panels[0].set_yticks(range(len(names)), [wrapped(title, 28) for title in titles], fontsize=8.5)
     panels[0].set_ylim(-0.6, len(names) - 0.4)
     figure.supxlabel(words(f"change of {metric}", f"{metric}的变化"), fontsize=9.5)
     _legend(figure, words, kept=False)
@@ -185,18 +186,23 @@ def _legend(figure: Any, words: Words, *, kept: bool) -> None:
     figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), frameon=False, fontsize=8.5)
 
 
-def _change(axes: Any, step: Step, height: float) -> None:
+def _change(axes: Any, step: Step, height: float, words: Words) -> None:
     """The change of each seed, their mean, and its interval where there is one."""
     found = step.comparison
     if found is None:
         return
     colour = VERDICTS[step.verdict][2]
     axes.scatter(
-        found.differences, [height - 0.2] * len(found.differences), s=9, color=colour, alpha=0.6, label=step.name
+        found.differences,
+        [height - 0.2] * len(found.differences),
+        s=9,
+        color=colour,
+        alpha=0.6,
+        label=step.title(words),
     )
     if all(map(math.isfinite, found.interval)):
         axes.plot(found.interval, [height, height], color=colour, linewidth=2, marker="|", markersize=8, label="_range")
-    axes.plot([found.mean], [height], color=colour, marker="o", markersize=6, label=step.name)
+    axes.plot([found.mean], [height], color=colour, marker="o", markersize=6, label=step.title(words))
 
 
 def _zero(axes: Any, steps: Sequence[Step]) -> None:
@@ -230,7 +236,7 @@ def _steps_table(name: str, steps: Sequence[Step], words: Words) -> Table:
     return Table(
         name,
         {
-            words("step", "级"): [step.name for step in steps],
+            words("step", "级"): [step.title(words) for step in steps],
             words("mean", "均值"): [_mean(step.values) for step in steps],
             words("seeds", "种子数"): [len(step.values) for step in steps],
             words("change", "变化"): [one.mean if one else math.nan for one in found],
@@ -245,7 +251,9 @@ def _steps_table(name: str, steps: Sequence[Step], words: Words) -> Table:
 
 
 def _values_table(name: str, steps: Sequence[Step], words: Words) -> Table:
-    rows = [(step.name, seed, value) for step in steps for seed, value in zip(step.seeds, step.values, strict=True)]
+    rows = [
+        (step.title(words), seed, value) for step in steps for seed, value in zip(step.seeds, step.values, strict=True)
+    ]
     columns = list(zip(*rows, strict=True)) or [(), (), ()]
     heads = (words("step", "级"), words("seed", "随机种子"), words("value", "值"))
     return Table(name, {head: list(column) for head, column in zip(heads, columns, strict=True)})

@@ -8,6 +8,7 @@ import numpy as np
 
 from treadle.errors import TreadleError
 from treadle.figures.drawing import BLUE, GREY, RED, Drawing, Table
+from treadle.figures.names import score_text
 from treadle.figures.source import Source
 from treadle.language import ENGLISH, Words
 from treadle.metrics import value_report
@@ -40,13 +41,14 @@ def draw_predictions(predictions: Array, targets: Array, *, words: Words = ENGLI
     """
     residuals = targets - predictions
     report = value_report(predictions, targets)
+    r2, root = score_text(report.r2, words), score_text(report.root, words)
     return Drawing(
         words("Predicted and true values", "预测值与真实值"),
         words(
-            f"{len(targets):,} samples of the validation set; on the diagonal a prediction is right. R² {report.r2}, "
-            f"root of the mean squared error {report.root}. Residuals are target − prediction: a bend or a funnel "
+            f"{len(targets):,} samples of the validation set; on the diagonal a prediction is right. R² {r2}, "
+            f"root of the mean squared error {root}. Residuals are target − prediction: a bend or a funnel "
             "among them shows what the network has not learnt, or where it is less sure.",
-            f"验证集 {len(targets):,} 个样本：落在对角线上表示预测正确。R² {report.r2}；均方根误差 {report.root}。"
+            f"验证集 {len(targets):,} 个样本：落在对角线上表示预测正确。R² {r2}；均方根误差 {root}。"
             "残差为目标 − 预测：残差呈弯曲或喇叭形，说明网络有未学到的规律，或在某处把握较小。",
         ),
         (

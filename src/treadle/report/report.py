@@ -9,8 +9,9 @@ from typing import Any
 
 from treadle.data import Sets
 from treadle.figures import FIGURES, Source
+from treadle.figures.names import STAGES, metric_name
 from treadle.figures.page import page, render
-from treadle.figures.terms import STAGES, VERDICTS, metric_name
+from treadle.figures.staircase import VERDICTS
 from treadle.ladder import Climb, Comparison, Step, Sweep
 from treadle.ladder.statistics import LEVEL, MOST_SEEDS
 from treadle.language import Language, Words, system_language
@@ -163,7 +164,7 @@ def _row(step: Step, climb: Climb | None, words: Words) -> Row:
     found = step.comparison
     return Row(
         name=step.title(words),
-        stage=words(*STAGES[step.stage]),
+        stage=words(*STAGES[step.stage]) if step.stage else "",
         changes=[] if climb is None else _changes(step, climb),
         tried=[] if climb is None or step.sweep is None else _tried(step.sweep),
         mean=number(_mean(step.values)) if step.values else "",
@@ -181,7 +182,7 @@ def _row(step: Step, climb: Climb | None, words: Words) -> Row:
 
 
 def _verdict(step: Step, words: Words) -> str:
-    text = words(*VERDICTS[step.verdict])
+    text = words(*VERDICTS[step.verdict][:2])
     needed = step.comparison.seeds_needed if step.comparison else None
     if needed is None:
         return text
