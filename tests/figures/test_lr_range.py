@@ -1,7 +1,5 @@
 """The picture of a range test: all that it must show, the same bytes each time, and a message without matplotlib."""
 
-import sys
-
 import pytest
 
 from figures.helpers import texts
@@ -31,12 +29,6 @@ def test_it_shows_rates_verdicts_and_the_proposal():
     assert wanted <= texts(svg)
     assert {"learning rate", "loss at the end", "step", "loss"} <= texts(svg)
     assert draw_lr_range(FOUND).svg() == svg
-
-
-def test_without_matplotlib_it_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(TreadleError, match=r"need matplotlib: install it with `pip install treadle\[figures\]`"):
-        draw_lr_range(FOUND).svg()
 
 
 def test_losses_are_raw_unless_a_setting_asks():

@@ -78,18 +78,14 @@ class Drawing:
     words: Words = ENGLISH
 
     def svg(self) -> str:
-        """Return the picture as SVG, with texts as text: who shows it chooses the font.
-
-        Raises:
-            TreadleError: matplotlib is not installed.
-        """
+        """Return the picture as SVG, with texts as text: who shows it chooses the font."""
         return self._drawn()[0]
 
     def png(self) -> bytes:
         """Return the picture as PNG.
 
         Raises:
-            TreadleError: matplotlib is not installed; this machine has no font with a character of the texts.
+            TreadleError: this machine has no font with a character of the texts.
         """
         with _settings(), warnings.catch_warnings():
             warnings.filterwarnings("error", message=r"Glyph \d+")
@@ -105,21 +101,13 @@ class Drawing:
         return file.getvalue()
 
     def html(self) -> str:
-        """Return a page of its own: the picture, which answers to the pointer, its caption and its values.
-
-        Raises:
-            TreadleError: matplotlib is not installed.
-        """
+        """Return a page of its own: the picture, which answers to the pointer, its caption and its values."""
         from treadle.figures.page import page
 
         return page(self.title, self.words, [self.fragment()])
 
     def fragment(self) -> str:
-        """Return the part of a page that shows this figure; `page` has what makes it answer to the pointer.
-
-        Raises:
-            TreadleError: matplotlib is not installed.
-        """
+        """Return the part of a page that shows this figure; `page` has what makes it answer to the pointer."""
         from treadle.figures.page import fragment
 
         svg, marks = self._drawn()
@@ -151,12 +139,8 @@ class Drawing:
 
 
 def _settings() -> Any:
-    try:
-        from matplotlib import rc_context
-    except ImportError as error:
-        raise TreadleError(
-            "figures need matplotlib: install it with `pip install treadle[figures]`, or `pip install matplotlib`"
-        ) from error
+    from matplotlib import rc_context
+
     return rc_context(
         {
             "font.family": ["DejaVu Sans", *_chinese_fonts(), "sans-serif"],

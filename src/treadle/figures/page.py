@@ -9,7 +9,6 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from treadle.errors import TreadleError
 from treadle.language import Words
 
 if TYPE_CHECKING:
@@ -19,20 +18,12 @@ SHOWN = 200  # rows of a table in the page itself; its CSV has all
 
 
 def page(title: str, words: Words, parts: Sequence[str]) -> str:
-    """Return a page whose body is parts of HTML, one after the other.
-
-    Raises:
-        TreadleError: Jinja is not installed.
-    """
+    """Return a page whose body is parts of HTML, one after the other."""
     return render("page.html", title=title, words=words, parts=parts)
 
 
 def fragment(drawing: Drawing, svg: str, marks: list[dict[str, Any]]) -> str:
-    """Return the part of a page that shows a figure: picture, caption, and values as tables.
-
-    Raises:
-        TreadleError: Jinja is not installed.
-    """
+    """Return the part of a page that shows a figure: picture, caption, and values as tables."""
     tables = [
         {
             "name": table.name,
@@ -50,25 +41,15 @@ def fragment(drawing: Drawing, svg: str, marks: list[dict[str, Any]]) -> str:
 
 
 def render(template: str, package: str = "treadle.figures", /, **values: Any) -> str:
-    """Fill in a template from the folder `templates` of a package; values are escaped.
-
-    Raises:
-        TreadleError: Jinja is not installed.
-    """
+    """Fill in a template from the folder `templates` of a package; values are escaped."""
     return str(environment(package).get_template(template).render(**values))
 
 
 @cache
 def environment(package: str) -> Any:
-    """Return Jinja with the templates of a package.
+    """Return Jinja with the templates of a package."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    Raises:
-        TreadleError: Jinja is not installed.
-    """
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError as error:
-        raise TreadleError("pages need Jinja: install it with `pip install treadle[figures]`") from error
     made = Environment(
         loader=PackageLoader(package, "templates"),
         autoescape=True,

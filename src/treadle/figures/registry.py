@@ -231,8 +231,7 @@ def figure(
         settings: of this figure.
 
     Raises:
-        TreadleError: there is no such figure or setting; the source does not have what the figure needs; matplotlib or
-            Jinja is not installed.
+        TreadleError: there is no such figure or setting; the source does not have what the figure needs.
 
     >>> [round(share, 5) for share in figure("softmax", language="en", scores=[3, 1, -3]).tables[0].columns["softmax"]]
     [0.87888, 0.11894, 0.00218]

@@ -34,7 +34,7 @@ def report(source: Source, *, language: Language | None = None, command: str = "
         command: as the reader calls the program.
 
     Raises:
-        TreadleError: the source is neither, its data or runs are not there, or matplotlib or Jinja is not installed.
+        TreadleError: the source is neither, or its data or runs are not there.
     """
     words = Words(language or system_language())
     return _climb(source, words, command) if source.kind == "climb" else _run(source, words, command)
