@@ -31,8 +31,8 @@ def marks_of(figure: Any) -> list[dict[str, Any]]:
                 {
                     "label": label,
                     "colour": _colour(artist),
-                    "x": axes.get_xlabel() or "x",
-                    "y": axes.get_ylabel() or "y",
+                    "x": " ".join(axes.get_xlabel().split()),
+                    "y": " ".join(axes.get_ylabel().split()),
                     "places": [[round(float(a), 5), round(1 - float(b), 5)] for a, b in places[seen]],
                     "values": [[_number(a), _number(b)] for a, b in points[seen]],
                 }

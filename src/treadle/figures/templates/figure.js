@@ -50,7 +50,8 @@ for (const figure of document.querySelectorAll("figure.drawing")) {
     reading.hidden = best === null;
     if (best === null) return;
     const [x, y] = best.series.values[best.index];
-    reading.textContent = `${best.series.label}: ${best.series.x} ${x}, ${best.series.y} ${y}`;
+    const axes = [[best.series.x, x], [best.series.y, y]].filter(([name]) => name); // one without a name has no scale
+    reading.textContent = `${best.series.label}: ${axes.map(([name, value]) => `${name} ${value}`).join(", ")}`;
     const frame = picture.getBoundingClientRect();
     const left = event.clientX - frame.left + 12;
     reading.style.left = `${Math.max(0, Math.min(left, frame.width - reading.offsetWidth - 4))}px`;
