@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from treadle.errors import TreadleError
-from treadle.figures.marks import marks_of
+from treadle.figures.marks import marks_of, series_of
 from treadle.language import ENGLISH, Words
 
 BLUE, GREEN, RED, GREY = "#4477aa", "#228833", "#ee6677", "#bbbbbb"  # apart for colour-blind readers too (Tol, bright)
@@ -143,30 +143,33 @@ class Drawing:
             # widths of characters that no font here has are guessed; the reader's machine has its own fonts
             warnings.filterwarnings("ignore", message=r"Glyph \d+")
             figure = self._figure()
-            figure.canvas.draw()  # places everything
-            marks = marks_of(figure)
+            series_of(figure)  # which names them in the SVG
             file = io.StringIO()
             figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-        return file.getvalue(), marks
+            return file.getvalue(), marks_of(figure)
 
 
-def _settings() -> Any:
+@contextmanager
+def _settings() -> Iterator[None]:
+    """Matplotlib's own settings and those of all figures, whatever the user's are: the same bytes on each machine."""
     try:
-        from matplotlib import rc_context
+        from matplotlib import rc_context, rcdefaults, rcParams
     except ImportError as error:
         raise TreadleError(
             "figures need matplotlib: install it with `pip install treadle[figures]`, or `pip install matplotlib`"
         ) from error
-    return rc_context(
-        {
-            "font.family": ["DejaVu Sans", *_chinese_fonts(), "sans-serif"],
-            "svg.fonttype": "none",
-            "svg.hashsalt": "treadle",
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.unicode_minus": True,
-        }
-    )
+    with rc_context():
+        rcdefaults()
+        rcParams.update(
+            {
+                "font.family": ["DejaVu Sans", *_chinese_fonts(), "sans-serif"],
+                "svg.fonttype": "none",
+                "svg.hashsalt": "treadle",
+                "axes.spines.top": False,
+                "axes.spines.right": False,
+            }
+        )
+        yield
 
 
 @cache
