@@ -3,8 +3,9 @@
     python soak/no_effect.py --climbs 100
 
 Each climb trains a small network with five seeds. Its first change gives the same layers another name and does
-nothing else, its second trains from five other seeds; both are judged as `treadle climb` does, at a level of 5 % together. In
-95 % of the climbs or more both verdicts should be "cannot tell". Exit code 1 where they are fewer than chance allows.
+nothing else, its second trains from five other seeds; both are judged as `treadle climb` does, at a level of 5 %
+together. In 95 % of the climbs or more both verdicts should be "cannot tell". Exit code 1 where they are fewer than
+chance allows.
 """
 
 from __future__ import annotations

@@ -64,6 +64,8 @@ def figure(
         key, equals, value = setting.partition("=")
         if not equals:
             raise TreadleError(f"--with {setting}: expected key=value")
+        if key.strip() == "language":
+            raise TreadleError(f"--with {setting}: the language is no setting: use --language {value.strip()}")
         chosen[key.strip().replace("-", "_")] = parse_value(value.strip())
     given = Source(None if source is None else find_run(source), read_changes(changes))
     drawing = draw_figure(name, given, language=language, **chosen)

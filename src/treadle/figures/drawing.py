@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
+from html import escape
 from typing import Any
 
 from treadle.errors import TreadleError
-from treadle.figures.marks import marks_of
+from treadle.figures.marks import marks_of, series_of
 from treadle.language import ENGLISH, Words
 
 BLUE, GREEN, RED, GREY = "#4477aa", "#228833", "#ee6677", "#bbbbbb"  # apart for colour-blind readers too (Tol, bright)
@@ -114,10 +115,9 @@ class Drawing:
         return fragment(self, svg, marks)
 
     def _repr_html_(self) -> str:
-        return self.html()
-
-    def _repr_svg_(self) -> str:
-        return self.svg()
+        height = round(96 * 1.2 * self.height) + 260  # beside the picture: title, caption and values
+        source = escape(self.html(), quote=True)
+        return f'<iframe srcdoc="{source}" style="width: 100%; height: {height}px; border: 0"></iframe>'
 
     def _figure(self) -> Any:
         from matplotlib.figure import Figure
@@ -131,26 +131,29 @@ class Drawing:
             # widths of characters that no font here has are guessed; the reader's machine has its own fonts
             warnings.filterwarnings("ignore", message=r"Glyph \d+")
             figure = self._figure()
-            figure.canvas.draw()  # places everything
-            marks = marks_of(figure)
+            series_of(figure)  # which names them in the SVG
             file = io.StringIO()
             figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-        return file.getvalue(), marks
+            return file.getvalue(), marks_of(figure)
 
 
-def _settings() -> Any:
-    from matplotlib import rc_context
+@contextmanager
+def _settings() -> Iterator[None]:
+    """Matplotlib's own settings and those of all figures, whatever the user's are: the same bytes on each machine."""
+    from matplotlib import rc_context, rcdefaults, rcParams
 
-    return rc_context(
-        {
-            "font.family": ["DejaVu Sans", *_chinese_fonts(), "sans-serif"],
-            "svg.fonttype": "none",
-            "svg.hashsalt": "treadle",
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.unicode_minus": True,
-        }
-    )
+    with rc_context():
+        rcdefaults()
+        rcParams.update(
+            {
+                "font.family": ["DejaVu Sans", *_chinese_fonts(), "sans-serif"],
+                "svg.fonttype": "none",
+                "svg.hashsalt": "treadle",
+                "axes.spines.top": False,
+                "axes.spines.right": False,
+            }
+        )
+        yield
 
 
 @cache

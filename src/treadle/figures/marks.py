@@ -9,44 +9,55 @@ import numpy as np
 MOST = 4_000  # points of one series: more cannot be told apart
 
 
-def marks_of(figure: Any) -> list[dict[str, Any]]:
-    """Return the series of a drawn figure of matplotlib: label, colour, places as shares of the picture, and values.
+def series_of(figure: Any) -> list[tuple[Any, Any, Any]]:
+    """Return artist, axes and points of each series of a figure of matplotlib.
 
     Lines and scattered points that have a label of their own are series. What a series is in the SVG gets its number as
     an id, so that it can be hidden.
     """
-    found: list[dict[str, Any]] = []
-    width, height = figure.bbox.width, figure.bbox.height
+    found: list[tuple[Any, Any, Any]] = []
     for axes in figure.axes:
         for artist in (*axes.lines, *axes.collections):
-            label = str(artist.get_label())
             points = _points(artist)
-            if label.startswith("_") or points is None or not len(points) or len(points) > MOST:
+            if str(artist.get_label()).startswith("_") or points is None or not 0 < len(points) <= MOST:
                 continue
-            with np.errstate(all="ignore"):
-                places = _transform(artist, axes).transform(points) / [width, height]
-            seen = np.isfinite(places).all(axis=1) & (places >= 0).all(axis=1) & (places <= 1).all(axis=1)
             artist.set_gid(f"series-{len(found)}")
-            found.append(
-                {
-                    "label": label,
-                    "colour": _colour(artist),
-                    "x": " ".join(axes.get_xlabel().split()),
-                    "y": " ".join(axes.get_ylabel().split()),
-                    "places": [[round(float(a), 5), round(1 - float(b), 5)] for a, b in places[seen]],
-                    "values": [[_number(a), _number(b)] for a, b in points[seen]],
-                }
-            )
+            found.append((artist, axes, points))
+    return found
+
+
+def marks_of(figure: Any) -> list[dict[str, Any]]:
+    """Return the series of a figure that was drawn: label, colour, places as shares of the picture, and values.
+
+    Until it was drawn its axes are not where they will be.
+    """
+    found: list[dict[str, Any]] = []
+    size = [figure.bbox.width, figure.bbox.height]
+    for artist, axes, points in series_of(figure):
+        with np.errstate(all="ignore"):
+            places = _transform(artist, axes).transform(points) / size
+        seen = np.isfinite(places).all(axis=1) & (places >= 0).all(axis=1) & (places <= 1).all(axis=1)
+        found.append(
+            {
+                "label": str(artist.get_label()),
+                "colour": _colour(artist),
+                "x": " ".join(axes.get_xlabel().split()),
+                "y": " ".join(axes.get_ylabel().split()),
+                "places": [[round(float(a), 5), round(1 - float(b), 5)] for a, b in places[seen]],
+                "values": [[_number(a), _number(b)] for a, b in points[seen]],
+            }
+        )
     return found
 
 
 def _points(artist: Any) -> Any:
+    from matplotlib.collections import PathCollection
+
     if hasattr(artist, "get_xydata"):
         return np.asarray(artist.get_xydata(), dtype=np.float64)
-    offsets = getattr(artist, "get_offsets", None)
-    if offsets is None or not hasattr(artist, "get_sizes"):  # areas and contours have no points
+    if not isinstance(artist, PathCollection):  # areas and contours have no points
         return None
-    return np.asarray(np.ma.filled(offsets().astype(np.float64), np.nan))
+    return np.asarray(np.ma.filled(np.ma.asarray(artist.get_offsets(), dtype=np.float64), np.nan))
 
 
 def _transform(artist: Any, axes: Any) -> Any:

@@ -56,14 +56,9 @@ class Figure:
 
     def settings(self) -> dict[str, inspect.Parameter]:
         """Return the settings that it takes, by name."""
-        parameters = {**inspect.signature(self.take).parameters, **inspect.signature(self.draw).parameters}
-        return {
-            name: parameter
-            for name, parameter in parameters.items()
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name != "words"
-        }
+        return {**_keywords(self.take), **_keywords(self.draw)}
 
-    def made(self, source: Source, words: Words = ENGLISH, **settings: Any) -> Drawing:
+    def made(self, source: Source, words: Words = ENGLISH, /, **settings: Any) -> Drawing:
         """Draw it.
 
         Raises:
@@ -73,10 +68,18 @@ class Figure:
         for name in settings:
             if name not in known:
                 raise TreadleError(f"this figure has no setting {name!r}: {suggest(name, known)}")
-        mine = inspect.signature(self.take).parameters
+        mine = _keywords(self.take)
         taken = self.take(source, **{name: value for name, value in settings.items() if name in mine})
         rest = {name: value for name, value in settings.items() if name not in mine}
         return self.draw(*taken, **rest, words=words)
+
+
+def _keywords(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    return {
+        name: parameter
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name != "words"
+    }
 
 
 FIGURES: dict[str, Figure] = {
@@ -218,6 +221,7 @@ FIGURES: dict[str, Figure] = {
 def figure(
     name: str,
     source: Recipe | Sets | Run | Climb | Source | Path | str | None = None,
+    /,
     *,
     language: Language | None = None,
     **settings: Any,
