@@ -1,5 +1,6 @@
-"""Settings of all tests, and what several of them train once."""
+"""Settings of all tests, what several of them train once, and processes for climbs."""
 
+import importlib
 import os
 
 import hypothesis
@@ -65,3 +66,20 @@ def trained(folder, source):
     recipe = digit_climb.recipe(source)
     folder.mkdir()
     train(recipe, recipe.load_data(), folder)
+
+
+@pytest.fixture(scope="session")
+def kept_processes():
+    """The class of workers whose processes the next climb takes over; they end with the tests."""
+    import kept_workers
+
+    yield kept_workers.KeptWorkers
+    kept_workers.end()
+
+
+@pytest.fixture(scope="module")
+def kept_workers(kept_processes):
+    """Climbs of this module train in processes that are kept."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importlib.import_module("treadle.ladder.climb"), "Workers", kept_processes)
+        yield

@@ -14,6 +14,8 @@ from treadle.recipe import Recipe
 from treadle.runs import train
 from treadle.train import Finding
 
+pytestmark = pytest.mark.usefixtures("kept_workers")
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):

@@ -18,6 +18,7 @@ from treadle.ladder.sweep import best
 from treadle.recipe import Recipe
 from treadle.runs.about import read_about
 
+pytestmark = pytest.mark.usefixtures("kept_workers")
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 RATES = [0.0, 1.0, 3e38, 0.003]
 
@@ -70,14 +71,14 @@ def text_of(data, more=""):
 
 
 @pytest.fixture(scope="module")
-def swept(ladder, tmp_path_factory):
+def swept(ladder, kept_workers, tmp_path_factory):
     """A climb of the text, its folder, and the progress it told."""
     folder, told = tmp_path_factory.mktemp("swept"), []
     return climb(ladder(), folder, workers=2, views=("climb", "ablate", "alone"), on_progress=told.append), folder, told
 
 
 @pytest.fixture(scope="module")
-def searched(ladder, tmp_path_factory):
+def searched(ladder, kept_workers, tmp_path_factory):
     """A climb of the text and a search, and its folder."""
     pytest.importorskip("optuna")
     folder = tmp_path_factory.mktemp("searched")
