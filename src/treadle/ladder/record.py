@@ -5,15 +5,23 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    FiniteFloat,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from treadle.errors import RunError, TreadleError
 from treadle.ladder.ladder import Ladder
 from treadle.ladder.result import FORMAT, Climb, Final, Step, Sweep, Trial
 from treadle.ladder.statistics import Comparison
-from treadle.recipe import Recipe
+from treadle.recipe import CHOICES, Recipe
 
 
 def read_climb(path: str | Path) -> Climb:
@@ -36,8 +44,10 @@ def read_climb(path: str | Path) -> Climb:
     try:
         baseline = _recipe(told["ladder"]["baseline"], file)
         ladder = Ladder.model_validate({**told["ladder"], "baseline": baseline})
+        ladder.require_valid(str(file))
         found = Climb(ladder, file, [_step(step, file) for step in told["steps"]])
-        found.views = {str(view): [_step(step, file) for step in steps] for view, steps in told["views"].items()}
+        views = TypeAdapter(dict[Literal["ablate", "alone"], list[Any]]).validate_python(told["views"])
+        found.views = {view: [_step(step, file) for step in steps] for view, steps in views.items()}
         found.final = None if told["final"] is None else _final(told["final"])
         if not found.steps or not found.steps[0].kept:
             raise ValueError("it has no baseline")
@@ -59,14 +69,32 @@ def _recipe(values: Any, file: Path) -> Recipe:
     return Recipe.inside(values, str(file), "")
 
 
+class _Told(BaseModel):
+    """What a record tells of a step in values of its own."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: Annotated[str, StringConstraints(min_length=1)]
+    name_zh: str | None
+    stage: Literal["", *CHOICES]  # type: ignore[valid-type]
+    seeds: list[int]
+    values: list[FiniteFloat]
+    seconds: FiniteFloat
+    runs: list[Annotated[str, StringConstraints(pattern=r"^[^./\\][^/\\]*$")]]  # in the folder beside the record
+    kept: bool
+    failed: str | None
+
+    @model_validator(mode="after")
+    def _paired(self) -> Self:
+        if self.failed is None and not 0 < len(self.seeds) == len(self.values) == len(self.runs):
+            raise ValueError(f"step {self.name!r} should have a value and a run for each seed")
+        return self
+
+
 def _step(told: dict[str, Any], file: Path) -> Step:
     compared, recipe = told["comparison"], told["recipe"]
-    kept = {
-        name: told[name]
-        for name in ("name", "name_zh", "stage", "seeds", "values", "seconds", "runs", "kept", "failed")
-    }
     return Step(
-        **kept,
+        **dict(_Told.model_validate(told)),
         recipe=None if recipe is None else _recipe(recipe, file),
         comparison=None if compared is None else _comparison(compared),
         sweep=None if told.get("sweep") is None else _sweep(told["sweep"]),
@@ -74,9 +102,13 @@ def _step(told: dict[str, Any], file: Path) -> Step:
 
 
 def _sweep(told: dict[str, Any]) -> Sweep:
-    trials = [Trial(trial["values"], trial["scores"], trial["failed"]) for trial in told["trials"]]
+    trials = TypeAdapter(list[Trial]).validate_python(
+        [{name: trial[name] for name in ("values", "scores", "failed")} for trial in told["trials"]]
+    )
+    if any(trial.failed is None and not trial.scores for trial in trials):
+        raise ValueError("a trial has neither scores nor a reason why it failed")
     chosen = None if told["chosen"] is None else [trial.values for trial in trials].index(told["chosen"])
-    return Sweep(told["seeds"], trials, chosen)
+    return Sweep(TypeAdapter(list[int]).validate_python(told["seeds"]), trials, chosen)
 
 
 def _comparison(told: dict[str, Any]) -> Comparison:
