@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from treadle.cli import call
 from treadle.data import load
 from treadle.recipe import Recipe
 
@@ -55,41 +56,50 @@ def test_digit_is_a_seven_of_the_test_set():
     assert test.targets[places].tolist() == [7]
 
 
-def climbed(tmp_path, name, seeds):
-    """Climb the ladder of an example with fewer seeds, and write both reports; return the end of the climb."""
+@pytest.fixture
+def treadle(capsys, monkeypatch):
+    """The command line in this process: treadle(folder, arguments…) gives exit code and stdout."""
+
+    def treadle(folder, *arguments):
+        monkeypatch.chdir(folder)
+        code, told = call([str(argument) for argument in arguments]), capsys.readouterr()
+        assert told.err == ""
+        return code, told.out
+
+    return treadle
+
+
+def climbed(treadle, tmp_path, name):
+    """Climb the ladder of an example with fewer seeds, and write both reports; return what the climb told."""
     shutil.copytree(EXAMPLES / name, tmp_path / name)
     folder = tmp_path / name
     for program in folder.glob("*.py"):
         process(folder, program)
-    out = process(folder, "-m", "treadle", "climb", "ladder.toml", "--seeds", seeds, "--json")
+    code, out = treadle(folder, "climb", "ladder.toml", "--seeds", 2, "--json")
+    assert code == 0
     for language, word in (("en", "Why it is believed"), ("zh", "为什么可信")):
-        process(folder, "-m", "treadle", "report", "climbs", "--language", language, "-o", f"{language}.html")
+        assert treadle(folder, "report", "climbs", "--language", language, "-o", f"{language}.html")[0] == 0
         page = (folder / f"{language}.html").read_text(encoding="utf-8")
         assert word in page
         assert len(page.encode()) < 6e6
-    return json.loads(out.splitlines()[-1]), [json.loads(line) for line in out.splitlines()]
+    return [json.loads(line) for line in out.splitlines()]
 
 
-def test_a_table_of_ones_own(tmp_path):
-    out = subprocess.run(
-        [sys.executable, "-m", "treadle", "check", EXAMPLES / "own_table/patients.csv", "--json", *TARGET],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert out.returncode == 1
-    assert "'blood_sugar' has no value in 11 of 442 rows" in out.stdout
-    end, events = climbed(tmp_path, "own_table", 2)
+def test_a_table_of_ones_own(treadle, tmp_path):
+    code, out = treadle(tmp_path, "check", EXAMPLES / "own_table/patients.csv", "--json", *TARGET)
+    assert code == 1
+    assert "'blood_sugar' has no value in 11 of 442 rows" in out
+    events = climbed(treadle, tmp_path, "own_table")
     steps = {event["name"]: event for event in events if event["event"] == "step"}
     assert steps["without scaling"]["verdict"] == "failed"
     swept = steps["a hidden layer with ReLU, at the better of two rates"]["sweep"]
     assert [trial["values"]["optimizer.lr"] for trial in swept["trials"]] == [0.0001, 0.0003]
-    assert end["event"] == "end"
+    assert events[-1]["event"] == "end"
 
 
-def test_a_folder_of_images_of_ones_own(tmp_path):
-    end, events = climbed(tmp_path, "own_images", 2)
+def test_a_folder_of_images_of_ones_own(treadle, tmp_path):
+    events = climbed(treadle, tmp_path, "own_images")
     assert len(list((tmp_path / "own_images" / "images").glob("*/*.png"))) == 1_000
     values = {event["name"]: event["values"] for event in events if event["event"] == "step"}
     assert min(values["convolution"]) > max(values["baseline"]) > 0.8
-    assert end["trained"] == 8
+    assert events[-1]["trained"] == 8
