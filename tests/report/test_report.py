@@ -1,6 +1,7 @@
 """Reports of a climb and of runs: what must be in them, in both languages, whatever the names."""
 
 import html
+import importlib
 import inspect
 import json
 import re
@@ -68,7 +69,7 @@ def test_it_is_complete_small_and_in_one_language(kind, language, reports, climb
             assert not chinese(said.translate({ord(c): None for name in given for c in name}))
             continue
         for name in names:
-            said = said.replace(name, "")  # noqa: PLW2901
+            said = said.replace(name, "")
         why = said.removeprefix("失败：").rstrip("…")  # errors are told in English
         assert not SENTENCE.search(said) or any(why in error for error in failed), said
 
@@ -97,7 +98,7 @@ def test_a_climb_tells_verdicts_intervals_and_how_to_repeat_it(language, reports
     name = {"en": "a learning rate of several", "zh": "几个学习率中的一个"}[language]
     assert name in seen
     assert Source(climb_record).sets.fingerprint() in text
-    recipes = [one for one in blocks(text) if "[optimizer]" in one]
+    recipes = [one for one in blocks(text) if "optimizer]" in one]
     assert [Recipe.from_toml(one) for one in recipes if "[[rung]]" not in one] == [climb.top.recipe]
     assert [Ladder.from_toml(one) for one in recipes if "[[rung]]" in one] == [climb.ladder]
     assert "<code>go climb ladder.toml</code>" in text
@@ -124,45 +125,65 @@ def test_a_regression_tells_its_scores_and_its_recipe(language, reports, diabete
     assert "<code>go run recipe.toml</code>" in text
 
 
-def test_a_run_that_was_not_tested_or_not_finished_is_told(tmp_path):
+@pytest.fixture
+def without_figures(monkeypatch):
+    """Leave figures out, which take most of the time."""
+    monkeypatch.setattr(importlib.import_module("treadle.report.report"), "_figures", lambda *arguments: [])
+
+
+def test_a_run_that_was_not_tested_or_not_finished_is_told(tmp_path, without_figures):
     recipe = digit_climb.recipe("wine", **{"network.layers": ["linear 3"], "training.epochs": 2})
-    sets = recipe.load_data()
-    untested = tmp_path / "untested"
-    untested.mkdir()
-    train(recipe, sets, untested, test=False)
+    sets, folder = recipe.load_data(), tmp_path / "untested"
+    folder.mkdir()
+    train(recipe, sets, folder, test=False)
     for language, wanted in (("en", "The test set was not looked at."), ("zh", "没有查看测试集。")):
-        text = report(Source(untested), language=language)
+        text = report(Source(folder), language=language)
         require_complete(text)
         assert wanted in shown(text)
-    begun = tmp_path / "begun"
-    shutil.copytree(untested, begun)
-    about = json.loads((begun / "run.json").read_text(encoding="utf-8"))
-    about.update(status="running")
-    (begun / "run.json").write_text(json.dumps(about), encoding="utf-8")
-    assert "This run is not finished: it is running." in " ".join(shown(report(Source(begun), language="en")))
-    assert "此运行尚未完成" in " ".join(shown(report(Source(begun), language="zh")))
-    (begun / "weights.safetensors").unlink()
+        assert not {"This run is not finished", "此运行尚未完成"} & set(shown(text))
+    about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    for status, wanted in (
+        ("running", ("running, or was ended", "正在进行，或已被中止")),
+        ("interrupted", ("interrupted", "被中断")),
+        ("failed", ("failed", "失败")),
+    ):
+        (folder / "run.json").write_text(json.dumps({**about, "status": status}), encoding="utf-8")
+        english, other = (" ".join(shown(report(Source(folder), language=language))) for language in LANGUAGES)
+        assert f"This run is not finished : {wanted[0]}. " in english
+        assert f"此运行尚未完成 ：{wanted[1]}。" in other
+    (folder / "weights.safetensors").unlink()
     with pytest.raises(TreadleError, match="weights"):
-        report(Source(begun))
+        report(Source(folder))
 
 
-def test_a_climb_without_a_change_that_helped(climb_record, climb_folder, tmp_path):
-    record = json.loads(climb_record.read_text(encoding="utf-8"))
-    record.update(steps=record["steps"][:1], views={}, final=None)
-    (tmp_path / "runs").symlink_to(climb_folder / "runs", target_is_directory=True)
-    (tmp_path / "climb.json").write_text(json.dumps(record), encoding="utf-8")
+@pytest.fixture
+def changed(climb_record, climb_folder, tmp_path):
+    """The record of the climb with other values: changed(change) gives it beside its runs."""
+
+    def changed(change):
+        record = json.loads(climb_record.read_text(encoding="utf-8"))
+        change(record)
+        shutil.copytree(climb_folder / "runs", tmp_path / "runs")
+        (tmp_path / "climb.json").write_text(json.dumps(record), encoding="utf-8")
+        return tmp_path / "climb.json"
+
+    return changed
+
+
+def test_a_climb_without_a_change_that_helped(changed, without_figures):
+    record = changed(lambda told: told.update(steps=told["steps"][:1], views={}, final=None))
     for language, wanted in (("en", "No change was kept: "), ("zh", "没有保留任何改动：")):
-        seen = " ".join(shown(report(Source(tmp_path / "climb.json"), language=language)))
-        assert wanted in seen
+        assert wanted in " ".join(shown(report(Source(record), language=language)))
 
 
-def test_a_final_comparison_without_an_interval_has_none(climb_record, climb_folder, tmp_path):
-    record = json.loads(climb_record.read_text(encoding="utf-8"))
-    record["final"]["comparison"]["interval"] = [None, None]
-    (tmp_path / "runs").symlink_to(climb_folder / "runs", target_is_directory=True)
-    (tmp_path / "climb.json").write_text(json.dumps(record), encoding="utf-8")
-    for language in LANGUAGES:
-        assert "inf" not in " ".join(shown(report(Source(tmp_path / "climb.json"), language=language))).split()
+def test_a_final_comparison_without_an_interval_has_none(changed, without_figures):
+    def change(told):
+        told["final"]["comparison"].update(interval=[None, None], test="none: one seed", p=1.0)
+
+    record = changed(change)
+    english, other = (" ".join(shown(report(Source(record), language=language))) for language in LANGUAGES)
+    assert "a change of +0.7210 (none: one seed, p 1.000)" in english
+    assert "变化 +0.7210（没有检验：只有一个种子，p 1.000）" in other
 
 
 def test_a_recipe_has_no_report():
