@@ -21,6 +21,11 @@ from treadle.recipe import Recipe
 from treadle.report.findings import told
 from treadle.runs.about import ABOUT, read_json
 
+STATUS = {
+    "running": ("running, or was ended", "正在进行，或已被中止"),
+    "interrupted": ("interrupted", "被中断"),
+    "failed": ("failed", "失败"),
+}
 PACKAGE = "treadle.report"
 SMALL = 1e-3
 
@@ -63,6 +68,7 @@ def _climb(source: Source, words: Words, command: str) -> str:
         views={view: [_row(step, None, words) for step in steps] for view, steps in climb.views.items()},
         final=climb.final,
         test_metric=metric_name(climb.final.metric, words) if climb.final else "",
+        between=_between(climb.final.comparison, words) if climb.final else "",
         level=LEVEL,
         unsure=[step for step in climb.steps if step.verdict == "cannot tell"],
         most=MOST_SEEDS,
@@ -89,6 +95,7 @@ def _run(source: Source, words: Words, command: str) -> str:
         words=words,
         title=title,
         about=about,
+        unfinished="" if about.status == "finished" else words(*STATUS[about.status]),
         findings=[told(finding, words) for finding in about.findings],
         scores=_scores(about.test, words),
         summary=str(summary(source.run.network, source.sets.train.shape)),
@@ -195,6 +202,13 @@ def _interval(found: Comparison, words: Words) -> str:
     if math.isfinite(low):
         return words(f"{signed(low)} to {signed(high)}", f"{signed(low)} 至 {signed(high)}")
     return words("all the same", "完全相同") if len(found.differences) > 1 else words("one seed", "一个种子")
+
+
+def _between(found: Comparison, words: Words) -> str:
+    """The interval of a difference within a sentence, where there is one."""
+    if not all(map(math.isfinite, found.interval)):
+        return ""
+    return words(", 95 % interval ", "，95% 区间 ") + _interval(found, words)
 
 
 def _changes(step: Step, climb: Climb) -> list[tuple[str, str, str]]:
