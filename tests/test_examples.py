@@ -24,6 +24,19 @@ def process(cwd, *arguments):
     return done.stdout
 
 
+@pytest.fixture
+def treadle(capsys, monkeypatch):
+    """The command line in this process: treadle(folder, arguments…) gives exit code and stdout."""
+
+    def treadle(folder, *arguments):
+        monkeypatch.chdir(folder)
+        code, told = call([str(argument) for argument in arguments]), capsys.readouterr()
+        assert told.err == ""
+        return code, told.out
+
+    return treadle
+
+
 @pytest.mark.parametrize("program", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_program_runs_as_it_stands(tmp_path, program):
     process(tmp_path, "-W", "error", program)
@@ -36,12 +49,14 @@ def test_programs_are_there():
     }  # fmt: skip
 
 
-def test_recipe_runs_and_its_run_predicts(tmp_path):
+def test_recipe_runs_and_its_run_predicts(treadle, tmp_path):
     recipe = EXAMPLES / "recipe.toml"
     assert Recipe.read(recipe).training.epochs == 5
-    out = process(tmp_path, "-m", "treadle", "run", recipe, "--set", "training.epochs=1", "--json")
+    code, out = treadle(tmp_path, "run", recipe, "--set", "training.epochs=1", "--json")
+    assert code == 0
     folder = json.loads(out.splitlines()[-1])["folder"]
-    out = process(tmp_path, "-m", "treadle", "predict", folder, EXAMPLES / "digit.png", "--json")
+    code, out = treadle(tmp_path, "predict", folder, EXAMPLES / "digit.png", "--json")
+    assert code == 0
     (result,) = json.loads(out)
     assert result["prediction"] in result["probabilities"]
     assert sum(result["probabilities"].values()) == pytest.approx(1, abs=1e-4)
@@ -56,26 +71,13 @@ def test_digit_is_a_seven_of_the_test_set():
     assert test.targets[places].tolist() == [7]
 
 
-@pytest.fixture
-def treadle(capsys, monkeypatch):
-    """The command line in this process: treadle(folder, arguments…) gives exit code and stdout."""
-
-    def treadle(folder, *arguments):
-        monkeypatch.chdir(folder)
-        code, told = call([str(argument) for argument in arguments]), capsys.readouterr()
-        assert told.err == ""
-        return code, told.out
-
-    return treadle
-
-
 def climbed(treadle, tmp_path, name):
     """Climb the ladder of an example with fewer seeds, and write both reports; return what the climb told."""
     shutil.copytree(EXAMPLES / name, tmp_path / name)
     folder = tmp_path / name
     for program in folder.glob("*.py"):
         process(folder, program)
-    code, out = treadle(folder, "climb", "ladder.toml", "--seeds", 2, "--json")
+    code, out = treadle(folder, "climb", "ladder.toml", "--seeds", 2, "--workers", 1, "--json")
     assert code == 0
     for language, word in (("en", "Why it is believed"), ("zh", "为什么可信")):
         assert treadle(folder, "report", "climbs", "--language", language, "-o", f"{language}.html")[0] == 0

@@ -63,7 +63,7 @@ optimizer.clip_norm = [1, 3e38]
 def test_values_that_were_tried_are_told(cli, short, tmp_path):
     path = tmp_path / short
     path.write_text(path.read_text(encoding="utf-8").split("[[rung]]")[0] + SWEPT, encoding="utf-8")
-    code, out, err = cli("climb", short, "--seeds", 2)
+    code, out, err = cli("climb", short, "--seeds", 2, "--workers", 1)
     assert (code, err) == (0, "")
     told = json.loads(next((tmp_path / "climbs").glob("*[0-9a-f].json")).read_text(encoding="utf-8"))
     sweep = told["steps"][1]["sweep"]

@@ -48,7 +48,7 @@ def test_json_and_the_ladder(cli, poor, tmp_path):
 
 def test_the_ladder_is_climbed(cli, poor):
     assert cli("suggest", poor, "--output", "ladder.toml")[1].endswith("for evidence: treadle climb ladder.toml\n")
-    code, out, err = cli("climb", "ladder.toml", "--seeds", 1, "--json")
+    code, out, err = cli("climb", "ladder.toml", "--seeds", 1, "--workers", 1, "--json")
     assert (code, err) == (0, "")
     steps = [line for line in map(json.loads, out.splitlines()) if line["event"] == "step"]
     assert len(steps) > 3
