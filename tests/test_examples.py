@@ -12,6 +12,8 @@ from treadle.cli import call
 from treadle.data import load
 from treadle.recipe import Recipe
 
+pytestmark = pytest.mark.slow
+
 TARGET = ("--set", "data.target=progression")
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -36,6 +36,8 @@ from slow_makers import (
 from treadle.data import BatchMaker, NoScale, Prefetch, Reading, load_image_folder
 from treadle.errors import DataError, MemoryLimitError, WorkerError
 
+pytestmark = pytest.mark.slow
+
 PARTS = parts_of(np.arange(64), 4)
 TESTS = Path(slow_makers.__file__).parent
 KINDS = [None, "thread", "process"]

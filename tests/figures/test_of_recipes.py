@@ -6,6 +6,8 @@ from figures.helpers import texts
 from treadle.figures import FIGURES, figure
 from treadle.recipe import Recipe
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {
     "timeline": {"seconds": 0.05},
     "learning_rate": {"steps": 8},

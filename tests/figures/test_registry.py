@@ -14,6 +14,8 @@ from treadle.errors import TreadleError
 from treadle.figures import FIGURES, Drawing, Figure, Source, Table, figure
 from treadle.language import ENGLISH, Words
 
+pytestmark = pytest.mark.slow
+
 COURSE = {3, 4, 5, 6, 8, 18, 41, 42, 48, 49, 50}
 SETTINGS = {"histograms": {"steps": 4, "looks": 2}}
 FROM_RECIPE = {"histograms"}

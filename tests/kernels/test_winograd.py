@@ -16,6 +16,8 @@ cpu = pytest.importorskip("treadle.kernels.cpu")
 from treadle.kernels.cpu import winograd  # noqa: E402
 from treadle.kernels.cpu.tiles_winograd import OUTPUTS, POINTS, matrices  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 integers = st.integers(-1000, 1000)
 
 

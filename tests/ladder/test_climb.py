@@ -21,7 +21,7 @@ from treadle.runs.about import read_about
 from treadle.runs.files import climbing
 
 module = importlib.import_module("treadle.ladder.runs")
-pytestmark = pytest.mark.usefixtures("kept_workers")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("kept_workers")]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 
 

@@ -12,6 +12,8 @@ from treadle.ladder.rules import FIRST, RULES, Situation
 from treadle.recipe import Recipe
 from treadle.train import Finding
 
+pytestmark = pytest.mark.slow
+
 ROWS, IMAGES, NUMBERS = three_classes(), pictures(shape=(1, 14, 14)), line()
 BASE = {
     "network": {"layers": ["flatten", "linear 5", "relu", "linear 3"]},

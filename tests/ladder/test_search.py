@@ -9,6 +9,8 @@ from treadle.errors import TreadleError
 from treadle.ladder.search import Proposals
 from treadle.ladder.values import Range, Search
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("optuna")
 SEARCH = Search(
     ranges={"optimizer.lr": Range(low=1e-4, high=1.0, log=True), "data.batch_size": Range(low=8, high=64)},

@@ -8,6 +8,8 @@ from scipy import stats
 
 from treadle.ladder.statistics import compare, mcnemar, seeds_needed
 
+pytestmark = pytest.mark.slow
+
 values = st.lists(st.floats(0, 1), min_size=2, max_size=8)
 
 

@@ -14,7 +14,7 @@ from treadle.recipe import Recipe
 from treadle.runs import train
 from treadle.train import Finding
 
-pytestmark = pytest.mark.usefixtures("kept_workers")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("kept_workers")]
 
 
 @pytest.fixture(scope="module")

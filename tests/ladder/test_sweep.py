@@ -18,7 +18,7 @@ from treadle.ladder.sweep import best
 from treadle.recipe import Recipe
 from treadle.runs.about import read_about
 
-pytestmark = pytest.mark.usefixtures("kept_workers")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("kept_workers")]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 RATES = [0.0, 1.0, 3e38, 0.003]
 

@@ -26,6 +26,8 @@ from treadle.runs import train
 from treadle.runs.about import read_about
 from treadle.train import Finding, findings
 
+pytestmark = pytest.mark.slow
+
 LANGUAGES = ("en", "zh")
 MOST = 6_000_000  # bytes, which mail still takes
 

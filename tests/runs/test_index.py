@@ -25,6 +25,8 @@ from treadle.runs.index import INDEX, entries, rebuild, resolve
 from treadle.runs.tags import change_tags, read_tags
 from treadle.runs.trash import TRASH, delete, restore, trashed
 
+pytestmark = pytest.mark.slow
+
 SETS = three_classes()
 RECIPE = Recipe.baseline().change(
     {

@@ -19,7 +19,7 @@ from filecalls import MOMENTS, Fault
 from forked import Ended
 from treadle.runs.files import locked
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, and asks /proc for files")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="forks, and asks /proc for files")]
 
 
 @pytest.fixture(scope="module")

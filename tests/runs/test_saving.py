@@ -14,6 +14,8 @@ from treadle.runs import folder as folder_module
 from treadle.runs import load, save, train
 from treadle.runs.log import log
 
+pytestmark = pytest.mark.slow
+
 
 def test_new_weights_that_run_json_names_are_not_written_over(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)

@@ -15,6 +15,8 @@ from treadle.runs.trackers import MLFLOW, TENSORBOARD, TRACKERS
 from treadle.runs.train import Hooks
 from treadle.train import Interrupted
 
+pytestmark = pytest.mark.slow
+
 FIGURES = ("train_loss", "validation_loss", "validation_accuracy")
 
 

@@ -11,6 +11,8 @@ from treadle.data import Dataset, Sets
 from treadle.nn import Flatten, Linear, ReLU, Sequential, Sigmoid, Tanh
 from treadle.tree import map_with_path
 
+pytestmark = pytest.mark.slow
+
 O = td.optim
 IMAGES = (1, 28, 28)
 
