@@ -58,3 +58,8 @@ def test_features_of_images_are_pixels():
     colour = Dataset(np.random.default_rng(0).random((9, 3, 4, 4)), np.arange(9.0), None, "train")
     found = features_of(Source(Sets(colour, colour, colour, "colour", "")), 1, 16, None, 50)
     assert found.names == (("pixel 0,0 of channel 1", "像素 0,0，通道 1"),)
+
+
+def test_samples_that_are_not_there_are_refused():
+    with pytest.raises(TreadleError, match="samples should be at least 1, found -1"):
+        features_of(Source(load("diabetes")), 1, None, None, -1)

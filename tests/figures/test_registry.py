@@ -3,6 +3,7 @@
 import inspect
 import re
 
+import numpy as np
 import pytest
 
 import digit_climb
@@ -99,6 +100,21 @@ def test_settings_that_are_unknown_are_refused(name):
     for one in known:
         with pytest.raises(TreadleError, match=f"did you mean '{one}'"):
             figure(name, digit_climb.recipe(), language="en", **{f"{one}x": 3})
+
+
+@pytest.mark.parametrize("name", sorted(name for name, one in FIGURES.items() if one.settings()))
+def test_a_setting_of_another_type_is_refused(name):
+    for setting in FIGURES[name].settings():
+        with pytest.raises(TreadleError, match=f"^the setting {setting} should be .*, found "):
+            figure(name, digit_climb.recipe(), language="en", **{setting: {"a": object()}})
+
+
+def test_settings_may_be_of_numpy():
+    (table,) = figure("softmax", language="en", scores=np.zeros(2)).tables
+    assert table.columns["softmax"] == [0.5, 0.5]
+    for value in ("abc", 3, ["a"]):
+        with pytest.raises(TreadleError, match="the setting scores should be a "):
+            figure("softmax", language="en", scores=value)
 
 
 def test_an_unknown_figure_or_language_is_refused():

@@ -55,6 +55,8 @@ def features_of(
     Raises:
         TreadleError: there is no such feature; fewer than that tell anything.
     """
+    if samples < 1:
+        raise TreadleError(f"samples should be at least 1, found {samples}")
     sets = source.sets
     require_valid(sets)
     if scale is None:

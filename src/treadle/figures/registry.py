@@ -68,6 +68,7 @@ class Figure:
         for name in settings:
             if name not in known:
                 raise TreadleError(f"this figure has no setting {name!r}: {suggest(name, known)}")
+            _require_type(name, settings[name], known[name])
         mine = _keywords(self.take)
         taken = self.take(source, **{name: value for name, value in settings.items() if name in mine})
         rest = {name: value for name, value in settings.items() if name not in mine}
@@ -77,9 +78,28 @@ class Figure:
 def _keywords(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return {
         name: parameter
-        for name, parameter in inspect.signature(function).parameters.items()
+        for name, parameter in inspect.signature(function, eval_str=True).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name != "words"
     }
+
+
+def _require_type(name: str, value: Any, parameter: inspect.Parameter) -> None:
+    """Raise TreadleError where a setting is not of the type that its parameter has."""
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+    if parameter.annotation is inspect.Parameter.empty:
+        return
+    plain = value.tolist() if hasattr(value, "tolist") else value  # of NumPy
+    try:
+        TypeAdapter(parameter.annotation, config=ConfigDict(strict=True)).validate_python(plain)
+    except ValidationError as error:
+        expected = " or ".join(
+            dict.fromkeys(
+                "a list" if "Sequence" in one["msg"] else one["msg"].removeprefix("Input should be ")
+                for one in error.errors(include_url=False)
+            )
+        )
+        raise TreadleError(f"the setting {name} should be {expected}, found {str(value)[:200]!r}") from None
 
 
 FIGURES: dict[str, Figure] = {
