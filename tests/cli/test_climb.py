@@ -24,7 +24,7 @@ def short(tmp_path):
 
 
 def test_the_table_and_the_record(cli, short, tmp_path):
-    code, out, err = cli("climb", short, "--workers", 2, "--ablate", "--alone")
+    code, out, err = cli("climb", short, "--workers", 1, "--ablate", "--alone")
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[0] == "2 changes to a baseline, 2 seeds each, judged by validation accuracy"
@@ -46,7 +46,7 @@ def test_the_table_and_the_record(cli, short, tmp_path):
         top = next((tmp_path / "climbs").glob("*-top.toml"))
         assert f"train the top: treadle run {top.relative_to(tmp_path)}" in out
         assert cli("show", top)[0] == 0
-    again = cli("climb", short, "--workers", 2, "--ablate", "--alone")
+    again = cli("climb", short, "--workers", 1, "--ablate", "--alone")
     assert "\n0 runs were trained, " in again[1]
     assert again[1].splitlines()[3:6] == lines[3:6]
 

@@ -523,7 +523,7 @@ def test_nothing_is_lost_where_processes_are_killed(tmp_path, trained):
     told = []
     for _ in range(2):
         running = [
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)
         ]
         for process in running:
             assert process.stdout.readline() == "ready\n", process.stderr.read()
