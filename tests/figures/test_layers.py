@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import torch
+from scipy.signal import correlate
 
 from drawings import drawn, has
 from small_sets import fit, line, pictures
@@ -76,20 +76,19 @@ def test_outputs_are_those_of_the_network_layer_by_layer():
     sample = run.sets.validation[3:4]
     found = outputs_by_layer(run, sample)
     assert list(found) == ["input", "conv2d1", "relu1", "max_pool2d1", "linear1"]
-    x = torch.tensor(run.scale.apply(sample.inputs, np.float32))
-    weights = {name: torch.tensor(np.array(leaf)) for name, leaf in run.parameters["conv2d1"].items()}
-    y = torch.nn.functional.conv2d(x, weights["weight"], weights["bias"], padding=1)
-    np.testing.assert_allclose(found["conv2d1"], y[0], rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(found["relu1"], y[0].relu(), rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(
-        found["max_pool2d1"], torch.nn.functional.max_pool2d(y.relu(), 2)[0], rtol=1e-4, atol=1e-6
-    )
+    (x,) = np.pad(run.scale.apply(sample.inputs, np.float32), ((0, 0), (0, 0), (1, 1), (1, 1)))
+    weights, bias = (np.asarray(run.parameters["conv2d1"][name]) for name in ("weight", "bias"))
+    y = np.concatenate([correlate(x, filter_, "valid") + b for filter_, b in zip(weights, bias, strict=True)])
+    np.testing.assert_allclose(found["conv2d1"], y, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found["relu1"], np.maximum(y, 0), rtol=1e-4, atol=1e-6)
+    pooled = np.maximum(y, 0).reshape(3, 4, 2, 4, 2).max(axis=(2, 4))
+    np.testing.assert_allclose(found["max_pool2d1"], pooled, rtol=1e-4, atol=1e-6)
     one = figure("feature_maps", run, sample=3, language="en")
     np.testing.assert_allclose(one.tables[-1].columns["output"], run.predict(sample.inputs)[0], rtol=1e-6)
     assert has(one.svg(), "conv2d1", "3×8×8", "max_pool2d1", "3×4×4", "probabilities")
     assert has(figure("feature_maps", run, language="zh").svg(), "输入", "概率")
-    for sample in (10, -1, 1.5):
-        with pytest.raises(TreadleError, match="a number from 0 to 9"):
+    for sample, expected in ((10, "a number from 0 to 9"), (-1, "a number from 0 to 9"), (1.5, "a valid integer")):
+        with pytest.raises(TreadleError, match=expected):
             figure("feature_maps", run, sample=sample)
 
 
