@@ -68,18 +68,12 @@ def trained(folder, source):
     train(recipe, recipe.load_data(), folder)
 
 
-@pytest.fixture(scope="session")
-def kept_processes():
-    """The class of workers whose processes the next climb takes over; they end with the tests."""
+@pytest.fixture(scope="module")
+def kept_workers():
+    """Climbs of this module train in processes that are kept until its end: other modules count their processes."""
     import kept_workers
 
-    yield kept_workers.KeptWorkers
-    kept_workers.end()
-
-
-@pytest.fixture(scope="module")
-def kept_workers(kept_processes):
-    """Climbs of this module train in processes that are kept."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importlib.import_module("treadle.ladder.climb"), "Workers", kept_processes)
+        patch.setattr(importlib.import_module("treadle.ladder.climb"), "Workers", kept_workers.KeptWorkers)
         yield
+    kept_workers.end()
