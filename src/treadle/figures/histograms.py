@@ -31,7 +31,7 @@ def histograms_of(source: Source, *, steps: int | None = None, looks: int = LOOK
         looks: how many of them are looked at, at equal ratios.
     """
     recipe, sets = source.recipe, source.sets
-    settings = recipe.fit_settings()
+    settings = recipe.training_settings()
     batches, rest = divmod(len(sets.train), settings["batch_size"])
     total = (batches + (rest > 0 and not settings["drop_last"])) * recipe.training.epochs
     found = distributions(
@@ -39,13 +39,6 @@ def histograms_of(source: Source, *, steps: int | None = None, looks: int = LOOK
         sets,
         steps=max(1, min(STEPS, total)) if steps is None else steps,
         looks=looks,
-        loss=recipe.build_loss(),
-        optimizer=recipe.build_optimizer(),
-        schedule=recipe.build_schedule(),
-        epochs=recipe.training.epochs,
-        patience=recipe.training.patience,
-        averaging=recipe.build_averaging(),
-        prefetch=recipe.build_prefetch(),
         metrics=recipe.training.metrics,
         **settings,
     )

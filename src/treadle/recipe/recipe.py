@@ -139,6 +139,14 @@ class Recipe(BaseModel):
         """Return the stages as plain values, defaults included, what is not set left out."""
         return self.model_dump(exclude_none=True)
 
+    def settings(self) -> dict[str, Any]:
+        """Return the values by stage.key, as `change` takes them, defaults included.
+
+        >>> Recipe.baseline().settings()["optimizer.kind"]
+        'sgd'
+        """
+        return {f"{stage}.{key}": value for stage, keys in self.to_dict().items() for key, value in keys.items()}
+
     def to_toml(self) -> str:
         """Write the recipe as TOML, defaults included.
 
@@ -179,6 +187,19 @@ class Recipe(BaseModel):
             "augmentations": self.build_augmentations(),
             "seed": self.training.seed,
             "threads": self.resources.threads,
+        }
+
+    def training_settings(self) -> dict[str, Any]:
+        """Return the arguments of `fit` that say how the recipe trains, but for its metrics and what it saves."""
+        return {
+            "loss": self.build_loss(),
+            "optimizer": self.build_optimizer(),
+            "schedule": self.build_schedule(),
+            "epochs": self.training.epochs,
+            "patience": self.training.patience,
+            "averaging": self.build_averaging(),
+            "prefetch": self.build_prefetch(),
+            **self.fit_settings(),
         }
 
     def build_prefetch(self) -> Prefetch:

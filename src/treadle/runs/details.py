@@ -164,11 +164,7 @@ def compare(runs: list[Details]) -> Comparison:
     for run in runs:
         if run.entry.fault or run.recipe is None:
             raise RunError(f"{run.folder}: cannot be compared, for it is damaged: {run.entry.fault}")
-    settings = [
-        {f"{stage}.{key}": value for stage, keys in run.recipe.to_dict().items() for key, value in keys.items()}
-        for run in runs
-        if run.recipe
-    ]
+    settings = [run.recipe.settings() for run in runs if run.recipe]
     others = [_other(run) for run in runs]
     other = _differing(others)
     return Comparison(

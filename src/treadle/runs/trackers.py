@@ -141,9 +141,8 @@ class Tracker(ABC):
     def parameters(self) -> dict[str, Any]:
         """Return the recipe as one value for each stage.key."""
         return {
-            f"{stage}.{key}": value if isinstance(value, (bool, int, float, str)) else str(value)
-            for stage, values in self.recipe.to_dict().items()
-            for key, value in values.items()
+            name: value if isinstance(value, (bool, int, float, str)) else str(value)
+            for name, value in self.recipe.settings().items()
         }
 
 
