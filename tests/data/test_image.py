@@ -195,7 +195,7 @@ def test_an_input_of_two_channels_takes_no_image(tmp_path):
 def generally(path, monkeypatch):
     """What Pillow's general reader makes of a file: pixels, or the type and text of the error."""
     with monkeypatch.context() as patch:
-        patch.setattr(image, "_plain_png", lambda path, max_pixels: None)
+        patch.setattr(image, "_plain_png", lambda content, max_pixels: None)
         return outcome(path)
 
 
@@ -214,9 +214,9 @@ def test_plain_png_files_are_read_as_the_general_reader_reads_them(tmp_path, mon
         pixels = (smooth + drawn.integers(0, 55, smooth.shape)).astype(np.uint8)
         path = tmp_path / f"{number}.png"
         Image.fromarray(pixels).convert(mode).save(path, compress_level=(0, 1, 6, 9)[number])
-        plain = image._plain_png(path, 1_000_000)
+        plain = image._plain_png(path.read_bytes(), 1_000_000)
         assert (plain is not None) == (mode in ("L", "RGB"))
-        assert image._plain_png(path, width * height - 1) is None
+        assert image._plain_png(path.read_bytes(), width * height - 1) is None
         np.testing.assert_array_equal(outcome(path), generally(path, monkeypatch))
 
 
@@ -228,7 +228,7 @@ def test_what_is_wrong_with_a_plain_png_file_is_left_to_the_general_reader(tmp_p
     damaged += [whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :] for place in range(len(whole))]
     for content in damaged:
         path.write_bytes(content)
-        assert image._plain_png(path, 1_000_000) is None
+        assert image._plain_png(path.read_bytes(), 1_000_000) is None
         found, expected = outcome(path), generally(path, monkeypatch)
         assert type(found) is type(expected)
         np.testing.assert_array_equal(found, expected)

@@ -66,9 +66,10 @@ def decode_image(
         DataError: as `read_image`, except for the size.
     """
     path = path if isinstance(path, Path) else Path(path)
-    if (plain := _plain_png(path, max_pixels)) is not None:
+    content = _png_content(path, max_pixels)
+    if content is not None and (plain := _plain_png(content, max_pixels)) is not None:
         return _pixels(plain, channels, size)
-    with opened(path, max_pixels, MODES) as (image, _):
+    with opened(path, max_pixels, MODES, content) as (image, _):
         image.load()
         _check_decoded(path, image)
         image.info.pop("transparency", None)  # there is none, and Pillow would warn of it
@@ -88,19 +89,23 @@ def _pixels(image: Any, channels: int | None, size: tuple[int, int] | None) -> N
     return pixels.transpose(2, 0, 1).copy()
 
 
-def _plain_png(path: Path, max_pixels: int) -> Any:
+def _png_content(path: Path, max_pixels: int) -> bytes | None:
+    """The bytes of a file that is called PNG; None for others, and where `opened` has to tell what is wrong."""
+    if path.suffix != ".png":
+        return None
+    try:
+        return _content(path, max_pixels)
+    except (OSError, DataError):
+        return None
+
+
+def _plain_png(content: bytes, max_pixels: int) -> Any:
     """The image of a PNG file that has pixels of 8 bits, grey or RGB, and nothing else; None for any other file.
 
     Pillow's general reader takes more time for each file than the decoding of a small image.
     """
     from zlib import crc32
 
-    if path.suffix != ".png":
-        return None
-    try:
-        content = _content(path, max_pixels)
-    except (OSError, DataError):
-        return None
     if not content.startswith(_PNG) or len(content) < 57:  # of a file with one chunk of data
         return None
     place, data = 8, []
@@ -128,8 +133,10 @@ def _plain_png(path: Path, max_pixels: int) -> Any:
 
 
 @contextmanager
-def opened(path: Path, max_pixels: int, modes: tuple[str, ...]) -> Iterator[tuple[Any, bytes]]:
-    """Open an image and check its header; yield it and the content of its file.
+def opened(
+    path: Path, max_pixels: int, modes: tuple[str, ...], content: bytes | None = None
+) -> Iterator[tuple[Any, bytes]]:
+    """Open an image and check its header; yield it and the content of its file, which is read unless it is given.
 
     Raises:
         DataError: no such file, another format or mode, too many pixels, several frames; and, whatever a decoder raises
@@ -141,7 +148,7 @@ def opened(path: Path, max_pixels: int, modes: tuple[str, ...]) -> Iterator[tupl
     if expected is None:
         raise DataError(f"{path}: expected a name ending in {', '.join(SUFFIXES)}, found {path.suffix or 'no ending'}")
     try:
-        content = _content(path, max_pixels)
+        content = _content(path, max_pixels) if content is None else content
         with _opened(path, content) as image:
             _check_header(path, image, content, expected, max_pixels, modes)
             yield image, content
