@@ -30,3 +30,10 @@ def test_public_names_exist_and_are_sorted():
 
     assert treadle.__all__ == sorted(set(treadle.__all__))
     assert all(hasattr(treadle, name) for name in treadle.__all__)
+
+
+def test_commands_load_figures_and_reports_where_they_are_asked_for():
+    program = "import json, sys, treadle.cli; print(json.dumps(list(sys.modules)))"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True)
+    later = ("treadle.figures", "treadle.report", "matplotlib", "jinja2", "optuna", "scipy.stats")
+    assert not set(later) & set(json.loads(done.stdout))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -11,12 +11,12 @@ from rich.table import Table as Grid
 
 from treadle.cli.options import Changes, Json, find_run, read_changes, require_folder, write_bytes
 from treadle.errors import TreadleError
-from treadle.figures import FIGURES, Drawing, Source
-from treadle.figures import figure as draw_figure
-from treadle.figures.drawing import FORMATS
 from treadle.language import Language, Words, system_language
 from treadle.recipe import parse_value
 from treadle.runs import to_json
+
+if TYPE_CHECKING:
+    from treadle.figures import Drawing
 
 SHOWN = 12  # rows of a table on the terminal
 NEEDS = {"nothing": "", "recipe": "[RECIPE]", "run": "RUN", "climb": "CLIMB"}
@@ -54,6 +54,10 @@ def figure(
     if name is None:
         _list(Words(language or system_language()), json)
         return
+    from treadle.figures import Source
+    from treadle.figures import figure as draw_figure
+    from treadle.figures.drawing import FORMATS
+
     target = output or Path(f"{name}.svg")
     kind = target.suffix.removeprefix(".").lower()
     if kind not in FORMATS:
@@ -80,6 +84,8 @@ def figure(
 
 
 def _list(words: Words, json: bool) -> None:
+    from treadle.figures import FIGURES
+
     if json:
         rows = [
             {"name": name, "number": one.number, "needs": one.needs, "shows": words(*one.shows)}
