@@ -17,11 +17,12 @@ from treadle.errors import TreadleError
 from treadle.figures import Source
 from treadle.ladder import Ladder
 from treadle.ladder.record import read_climb
+from treadle.ladder.statistics import p_text
 from treadle.language import Words
 from treadle.recipe import Recipe
 from treadle.report import report
 from treadle.report.findings import CHINESE, told
-from treadle.report.report import number, p_value, signed
+from treadle.report.report import number, signed
 from treadle.runs import train
 from treadle.runs.about import read_about
 from treadle.train import Finding, findings
@@ -198,7 +199,7 @@ def test_numbers():
         "0.5000", "0.9877", "1e-05", "2961", "0", "nan",
     ]  # fmt: skip
     assert [signed(v) for v in (0.5, -0.25, 12.345, -0.0)] == ["+0.5000", "-0.2500", "+12.35", "-0.0000"]
-    assert [p_value(v) for v in (0.0001, 0.001, 0.0499, 1.0)] == ["<0.001", "0.001", "0.050", "1.000"]
+    assert [p_text(v) for v in (0.0001, 0.001, 0.0499, 1.0)] == ["<0.001", "0.001", "0.050", "1.000"]
 
 
 def test_each_finding_is_told_in_chinese():

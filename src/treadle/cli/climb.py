@@ -18,7 +18,7 @@ from treadle.cli.options import COMMAND, Json
 from treadle.cli.unread import dropped
 from treadle.ladder import Climb, Ladder, Progress, Step, Sweep, View
 from treadle.ladder import climb as climb_ladder
-from treadle.ladder.statistics import MOST_SEEDS
+from treadle.ladder.statistics import MOST_SEEDS, p_text
 from treadle.runs import to_json
 
 MOST_SHOWN, BEST_SHOWN = 12, 5  # values that were tried: where there are more, the best of them are told
@@ -190,7 +190,7 @@ class TextReport:
             self._print(f"\ntest set, opened once, for the baseline and the top, {len(final.top)} seeds each:")
             self._print(
                 f"  {final.metric} {means[0]:.4f} → {means[1]:.4f}, change {comparison.mean:+.4f}, 95 % interval "
-                f"{low:+.4f} to {high:+.4f}, {comparison.test}, p {_p(comparison.p)}"
+                f"{low:+.4f} to {high:+.4f}, {comparison.test}, p {p_text(comparison.p)}"
             )
             if comparison.verdict == "worse":
                 self._print(
@@ -201,7 +201,7 @@ class TextReport:
                 seen = final.samples
                 self._print(
                     f"  of its samples, with the first seed, {seen.only_after:,} are right only at the top, "
-                    f"{seen.only_before:,} only at the baseline: McNemar's test, p {_p(seen.p)}"
+                    f"{seen.only_before:,} only at the baseline: McNemar's test, p {p_text(seen.p)}"
                 )
         self._print(
             f"\n{found.trained} runs were trained, {found.taken} were there already; the record is {found.record}"
@@ -227,7 +227,7 @@ def cells(step: Step) -> tuple[str, ...]:
     if len(found.differences) > 1 and not isfinite(low):
         interval = "all the same"
     rate = f"{found.mean / step.seconds:+.4f}" if step.seconds else ""
-    p = _p(found.adjusted) if len(found.differences) > 1 else ""
+    p = p_text(found.adjusted) if len(found.differences) > 1 else ""
     return (mean, f"{found.mean:+.4f}", interval, p, seeds, seconds, rate, step.verdict + needed)
 
 
@@ -259,10 +259,6 @@ def _best_first(sweep: Sweep) -> list[int]:
 
 def _shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else to_json(value)
-
-
-def _p(value: float) -> str:
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _many(count: int, what: str) -> str:

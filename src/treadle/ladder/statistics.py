@@ -159,3 +159,12 @@ def _binomial(k: int, n: int) -> float:
     from scipy import special
 
     return min(1.0, 2 * float(special.bdtr(k, n, 0.5)))
+
+
+def p_text(p: float) -> str:
+    """Write a p-value for people.
+
+    >>> p_text(0.0004), p_text(0.0312)
+    ('<0.001', '0.031')
+    """
+    return "<0.001" if p < 0.001 else f"{p:.3f}"

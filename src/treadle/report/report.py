@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from treadle.data import Sets
@@ -13,11 +14,10 @@ from treadle.figures.names import STAGES, metric_name
 from treadle.figures.page import page, render
 from treadle.figures.staircase import VERDICTS
 from treadle.ladder import Climb, Comparison, Step, Sweep
-from treadle.ladder.statistics import LEVEL, MOST_SEEDS
+from treadle.ladder.statistics import LEVEL, MOST_SEEDS, p_text
 from treadle.language import Language, Words, system_language
 from treadle.metrics import METRICS
 from treadle.nn import summary
-from treadle.recipe import Recipe
 from treadle.report.findings import told
 from treadle.runs.about import ABOUT, read_json
 
@@ -49,7 +49,6 @@ def _climb(source: Source, words: Words, command: str) -> str:
     climb = source.climb
     metric = metric_name(climb.ladder.metric, words)
     base, top = climb.steps[0], climb.top
-    # of other sizes or labels, figures and the test set of the report would be others than those of the climb
     sets = source.sets
     epochs = max(len(history) for histories in source.histories.values() for history in histories)
     title = words(f"{sets.name}: from a baseline to {top.name}", f"{sets.name}：从基线到“{top.title(words)}”")
@@ -71,11 +70,10 @@ def _climb(source: Source, words: Words, command: str) -> str:
         between=_between(climb.final.comparison, words) if climb.final else "",
         level=LEVEL,
         unsure=[step for step in climb.steps if step.verdict == "cannot tell"],
-        most=MOST_SEEDS,
         number=number,
         signed=signed,
-        mean=_mean,
-        p=p_value,
+        mean=fmean,
+        p=p_text,
         **_common(source, words, command),
         figures=_figures(source, words, ["staircase", *(["learning_curves"] if epochs > 1 else [])]),
         details=_figures(source, words, _of_run(source)),
@@ -86,7 +84,7 @@ def _climb(source: Source, words: Words, command: str) -> str:
 
 def _run(source: Source, words: Words, command: str) -> str:
     about = source.about
-    name = source.folder.name if source.folder else ""
+    name = source.run_folder.name
     title = words(f"{source.sets.name}: the run {name}", f"{source.sets.name}：运行 {name}")
     recipe = source.recipe
     body = render(
@@ -124,11 +122,7 @@ def _common(source: Source, words: Words, command: str) -> dict[str, Any]:
 
 def _data(sets: Sets, words: Words) -> list[tuple[str, int, str]]:
     names = {"train": ("training", "训练集"), "validation": ("validation", "验证集"), "test": ("test", "测试集")}
-    return [
-        (words(*names[name]), len(part), "×".join(map(str, part.shape)))
-        for name, part in sets.parts().items()
-        if name in names
-    ]
+    return [(words(*names[name]), len(part), "×".join(map(str, part.shape))) for name, part in sets.parts().items()]
 
 
 def _of_run(source: Source) -> list[str]:
@@ -174,10 +168,10 @@ def _row(step: Step, climb: Climb | None, words: Words) -> Row:
         stage=words(*STAGES[step.stage]) if step.stage else "",
         changes=[] if climb is None else _changes(step, climb),
         tried=[] if climb is None or step.sweep is None else _tried(step.sweep),
-        mean=number(_mean(step.values)) if step.values else "",
+        mean=number(fmean(step.values)) if step.values else "",
         change="" if found is None else signed(found.mean),
         interval="" if found is None else _interval(found, words),
-        p="" if found is None or len(found.differences) < 2 else p_value(found.adjusted),
+        p="" if found is None or len(found.differences) < 2 else p_text(found.adjusted),
         seeds=len(step.seeds),
         seconds=f"{step.seconds:.2f}" if step.values else "",
         rate=f"{found.mean / step.seconds:+.3g}" if found and step.seconds else "",
@@ -218,7 +212,7 @@ def _changes(step: Step, climb: Climb) -> list[tuple[str, str, str]]:
         return []
     place = next(number for number, one in enumerate(climb.steps) if one is step)
     before = next(one.recipe for one in reversed(climb.steps[:place]) if one.kept)
-    one, other = _flat(before) if before else {}, _flat(step.recipe)
+    one, other = before.settings() if before else {}, step.recipe.settings()
     return [(name, _shown(one.get(name)), _shown(other.get(name))) for name in rung.settings()]
 
 
@@ -232,10 +226,6 @@ def _tried(sweep: Sweep) -> list[tuple[str, str, bool]]:
         )
         for place, trial in enumerate(sweep.trials)
     ]
-
-
-def _flat(recipe: Recipe) -> dict[str, Any]:
-    return {f"{stage}.{key}": value for stage, keys in recipe.to_dict().items() for key, value in keys.items()}
 
 
 def _settings(keys: dict[str, Any]) -> str:
@@ -261,10 +251,6 @@ def _scores(test: dict[str, Any] | None, words: Words) -> list[tuple[str, str, s
     return rows
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
 def number(value: float) -> str:
     """Write a score: four places where it is a share, four digits where it is not."""
     return f"{value:.4f}" if SMALL <= abs(value) < 1 else f"{value:.4g}"
@@ -273,8 +259,3 @@ def number(value: float) -> str:
 def signed(value: float) -> str:
     """Write a difference with its sign."""
     return f"{value:+.4f}" if abs(value) < 1 else f"{value:+.4g}"
-
-
-def p_value(value: float) -> str:
-    """Write a p-value."""
-    return "<0.001" if value < SMALL else f"{value:.3f}"
