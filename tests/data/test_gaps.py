@@ -1,7 +1,9 @@
 """Missing values as findings, in place of an error."""
 
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from treadle.data import Gaps, GroupedSplit, Table, examine, from_table, load
 from treadle.errors import DataError
@@ -90,9 +92,8 @@ def test_classes_are_those_of_the_rows_that_have_one():
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_parquet(tmp_path, stream):
-    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     x, y = [None if n == 4 else n / 40 for n in range(40)], [None if n in (6, 9) else float(n) for n in range(40)]
-    parquet.write_table(arrow.table({"x": x, "z": [0.5, 1.5] * 20, "y": y}), tmp_path / "a.parquet", row_group_size=7)
+    parquet.write_table(pyarrow.table({"x": x, "z": [0.5, 1.5] * 20, "y": y}), tmp_path / "a.parquet", row_group_size=7)
     findings = []
     sets = load(tmp_path / "a.parquet", stream=stream, findings=findings)
     assert [(one.message, one.places) for one in findings] == [

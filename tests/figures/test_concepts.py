@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from figures.helpers import texts
+from drawings import texts
 from treadle.errors import TreadleError
 from treadle.figures import figure
 from treadle.figures.concepts import draw_cross_entropy, draw_softmax

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from figures.helpers import texts
+from drawings import texts
 from treadle.data import Dataset, Sets, load
 from treadle.figures.data_tree import draw_data_tree
 from treadle.language import Words

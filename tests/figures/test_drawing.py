@@ -8,7 +8,7 @@ import matplotlib
 import pytest
 from matplotlib import pyplot
 
-from figures.helpers import texts
+from drawings import texts
 from treadle.errors import TreadleError
 from treadle.figures import Drawing, Table, drawing
 from treadle.language import Words

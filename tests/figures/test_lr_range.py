@@ -2,7 +2,7 @@
 
 import pytest
 
-from figures.helpers import texts
+from drawings import texts
 from treadle.errors import TreadleError
 from treadle.figures import draw_lr_range
 from treadle.figures.lr_range import _smooth

@@ -2,7 +2,7 @@
 
 import pytest
 
-from figures.helpers import texts
+from drawings import texts
 from treadle.figures import FIGURES, figure
 from treadle.recipe import Recipe
 

@@ -8,9 +8,8 @@ import pytest
 
 import digit_climb
 import treadle as td
-from drawings import chinese
+from drawings import chinese, texts
 from figures import test_of_recipes
-from figures.helpers import texts
 from treadle.errors import TreadleError
 from treadle.figures import FIGURES, Drawing, Figure, Source, Table, figure
 from treadle.language import ENGLISH, Words

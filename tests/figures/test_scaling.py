@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from figures.helpers import texts
+from drawings import texts
 from treadle.data import Dataset, Sets, load
 from treadle.errors import TreadleError
 from treadle.figures import Source, figure

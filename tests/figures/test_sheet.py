@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from figures.helpers import texts
+from drawings import texts
 from treadle.data import Dataset, Sets, Stored, load
 from treadle.figures import draw_sheet
 from treadle.language import Words

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from figures.helpers import texts
+from drawings import texts
 from treadle.errors import TreadleError
 from treadle.figures import draw_surface
 from treadle.figures.concepts import descent, draw_descent

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from figures.helpers import texts
+from drawings import texts
 from treadle.data import Prefetch, Times
 from treadle.figures import draw_timeline
 from treadle.language import Words

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from figures.helpers import texts
+from drawings import texts
 from treadle.data import load
 from treadle.errors import TreadleError
 from treadle.figures import Source, figure

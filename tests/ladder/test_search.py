@@ -11,7 +11,6 @@ from treadle.ladder.values import Range, Search
 
 pytestmark = pytest.mark.slow
 
-pytest.importorskip("optuna")
 SEARCH = Search(
     ranges={"optimizer.lr": Range(low=1e-4, high=1.0, log=True), "data.batch_size": Range(low=8, high=64)},
     choices={"data.augment": [["shift 1"], ["shift 2", "noise 0.1"]]},

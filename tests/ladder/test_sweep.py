@@ -80,7 +80,6 @@ def swept(ladder, kept_workers, tmp_path_factory):
 @pytest.fixture(scope="module")
 def searched(ladder, kept_workers, tmp_path_factory):
     """A climb of the text and a search, and its folder."""
-    pytest.importorskip("optuna")
     folder = tmp_path_factory.mktemp("searched")
     return climb(ladder(SEARCH, seeds=2), folder, workers=2), folder
 
@@ -164,7 +163,6 @@ def test_any_number_of_workers_gives_the_same(ladder, searched, tmp_path):
 
 
 def test_time_that_is_short_takes_seeds_and_trials(ladder, tmp_path):
-    pytest.importorskip("optuna")
     short = ladder(SEARCH, seeds=3, minutes=1e-6)
     found = climb(short, tmp_path, workers=1)
     _, swept, searched = found.steps
