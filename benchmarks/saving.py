@@ -5,13 +5,17 @@
 Each round trains one epoch three times: with `fit` and the look at the test set alone, into a run folder with the
 settings of saving that a recipe has by default, and with a checkpoint every 100 steps besides. The order is turned
 from round to round. Ratios are taken round by round; the share in calls is the time inside the functions that record
-and save, which neighbours on the machine spoil least. Processor time is that of the process.
+and save, which neighbours on the machine spoil least. Processor time is that of the process. What those calls leave
+behind, such as cold caches, shows in the ten steps after each checkpoint: their median is told over that of the other
+steps of the same epoch.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
+import itertools
 import statistics
 import sys
 import tempfile
@@ -67,6 +71,7 @@ def measure(kind: str, sets: Any, folder: Path) -> dict[str, float]:
         {"network.preset": "lenet", "loss.kind": "cross_entropy", "optimizer.kind": "adam", "training.epochs": 1}
     )
     watch, changes = Stopwatch(), KINDS[kind]
+    moments: list[float] = []
     wall, processor = time.perf_counter(), time.process_time()
     if changes is None:
         run = fit(
@@ -81,9 +86,21 @@ def measure(kind: str, sets: Any, folder: Path) -> dict[str, float]:
     else:
         path = create(folder, "lenet")
         with watch.on(*SAVING):
-            run = train(recipe.change(changes), sets, path)
+            hooks = importlib.import_module("treadle.runs.train").Hooks(
+                on_step=lambda *_: moments.append(time.perf_counter())
+            )
+            run = train(recipe.change(changes), sets, path, hooks)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
-    return {"wall": wall, "cpu": processor, "saving": watch.seconds, "loss": run.history[-1]["train_loss"]}
+    found = {"wall": wall, "cpu": processor, "saving": watch.seconds, "loss": run.history[-1]["train_loss"]}
+    return found | ({"after": after_checkpoints(moments)} if changes else {})
+
+
+def after_checkpoints(moments: list[float]) -> float:
+    """Return the median time of the ten steps after each 100th over that of the others, from the ends of all steps."""
+    spans = [(number, end - begun) for number, (begun, end) in enumerate(itertools.pairwise(moments), 2)]
+    near = [span for number, span in spans if number > 100 and 1 <= number % 100 <= 10]
+    far = [span for number, span in spans if not 0 <= number % 100 <= 10]
+    return statistics.median(near) / statistics.median(far) if near else 1.0
 
 
 def table(report: dict[str, Any]) -> list[str]:
@@ -103,8 +120,11 @@ def table(report: dict[str, Any]) -> list[str]:
         if kind != "fit alone":
             row += [median(ratios(kind, name), ".3f") for name in ("wall", "cpu")]
             row.append(median([100 * found["saving"] / found["wall"] for found in figures], ".2f"))
+        if KINDS[kind]:
+            row.append(median([found["after"] for found in figures], ".3f"))
         rows.append(row)
     head = ["training", "seconds", "CPU seconds", "÷ fit alone", "÷ fit alone, CPU", "% of the time in calls that save"]
+    head.append("step after a checkpoint ÷ others")
     samples = report["options"]["samples"]
     return [
         "# What recording and saving a run costs",
