@@ -2,7 +2,6 @@
 
 import html
 import importlib
-import inspect
 import json
 import re
 import shutil
@@ -18,14 +17,11 @@ from treadle.figures import Source
 from treadle.ladder import Ladder
 from treadle.ladder.record import read_climb
 from treadle.ladder.statistics import p_text
-from treadle.language import Words
 from treadle.recipe import Recipe
 from treadle.report import report
-from treadle.report.findings import CHINESE, told
 from treadle.report.report import number, signed
 from treadle.runs import train
 from treadle.runs.about import read_about
-from treadle.train import Finding, findings
 
 pytestmark = pytest.mark.slow
 
@@ -200,14 +196,3 @@ def test_numbers():
     ]  # fmt: skip
     assert [signed(v) for v in (0.5, -0.25, 12.345, -0.0)] == ["+0.5000", "-0.2500", "+12.35", "-0.0000"]
     assert [p_text(v) for v in (0.0001, 0.001, 0.0499, 1.0)] == ["<0.001", "0.001", "0.050", "1.000"]
-
-
-def test_each_finding_is_told_in_chinese():
-    kinds = re.findall(r'_finding\(\s*"(\w+)"', inspect.getsource(findings))
-    assert set(CHINESE) == set(kinds)
-    for kind in CHINESE:
-        finding = Finding(kind, 3, ("linear1",), "0.1 of the updates", "it means", "try less")
-        english, other = told(finding, Words("en")), told(finding, Words("zh"))
-        assert (other.step, other.layers, other.seen) == (3, ("linear1",), "0.1 of the updates")
-        assert not chinese(english.name + english.means + english.advice)
-        assert all(chinese(text) for text in (other.name, other.means, other.advice))

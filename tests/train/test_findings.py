@@ -1,6 +1,8 @@
 """Findings: each told for a training built to have that fault, none for trainings that go well."""
 
 import math
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,13 +10,17 @@ import pytest
 import treadle as td
 from small_sets import fit, line
 from treadle.data import Dataset, Sets
+from treadle.language import Words
 from treadle.nn import Flatten, Linear, ReLU, Sequential, Sigmoid, Tanh
+from treadle.train import Finding
+from treadle.train.finding import NAMES
 from treadle.tree import map_with_path
 
 pytestmark = pytest.mark.slow
 
 O = td.optim
 IMAGES = (1, 28, 28)
+CHINESE, NUMBER = re.compile("[\u4e00-\u9fff]"), re.compile(r"\d[\d.]*(?:e[-+]\d+)?")
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +98,28 @@ def test_a_fault_is_found(digits, kind):
     assert told == run.findings
     assert len(set(kinds(run))) == len(told)  # each once
     finding = next(one for one in told if one.kind == kind)
-    assert all([finding.seen, finding.means, finding.advice])
+    for one in told:
+        assert one.name(Words("zh")) != one.name(Words("en")) == one.kind.replace("_", " ").replace("relus", "ReLUs")
+        assert one.told(Words("en")) == (one.seen, one.means, one.advice)
+        for english, other in zip(one.told(Words("en")), one.told(Words("zh")), strict=True):
+            assert CHINESE.search(other)
+            assert not CHINESE.search(english)
+            assert sorted(NUMBER.findall(english)) == sorted(NUMBER.findall(other))
     assert 1 <= finding.step <= run.step
     assert kinds(fit(digits, **settings, diagnose=False)) == []
+
+
+def test_each_kind_is_found_by_a_test_here_and_has_a_name_in_both_languages():
+    assert set(NAMES) == {*FAULTS, "unrelated_targets"}
+    assert all(CHINESE.search(other) and not CHINESE.search(english) for english, other in NAMES.values())
+
+
+def test_a_finding_recorded_in_english_alone_is_told_as_it_was_written():
+    values = {"kind": "dead_relus", "step": 3, "layers": ["relu1"], "seen": "a", "means": "b", "advice": "c"}
+    finding = Finding.from_dict(values)
+    assert finding.told(Words("zh")) == ("a", "b", "c")
+    assert finding == Finding.from_dict(finding.to_dict())
+    assert replace(finding, kind="of a newer version").name(Words("zh")) == "of a newer version"
 
 
 def test_what_was_seen_is_told_with_its_place(digits):
@@ -127,6 +152,9 @@ def test_a_rate_too_high_is_seen_by_the_curvature_before_the_loss_grows(digits):
 def test_shuffled_targets_are_told_from_a_training_that_is_slow(digits, settings):
     found = fit(shuffled(digits), **settings).findings
     assert [one.kind for one in found] == ["unrelated_targets"]
+    english, other = (found[0].told(Words(language))[0] for language in ("en", "zh"))
+    assert sorted(NUMBER.findall(english)) == sorted(NUMBER.findall(other))
+    assert CHINESE.search(other)
     assert "up to 0." in found[0].seen
     assert found[0].seen.endswith("when shuffled")
 

@@ -18,7 +18,6 @@ from treadle.ladder.statistics import LEVEL, MOST_SEEDS, p_text
 from treadle.language import Language, Words, system_language
 from treadle.metrics import METRICS
 from treadle.nn import summary
-from treadle.report.findings import told
 from treadle.runs.about import ABOUT, read_json
 
 STATUS = {
@@ -94,7 +93,7 @@ def _run(source: Source, words: Words, command: str) -> str:
         title=title,
         about=about,
         unfinished="" if about.status == "finished" else words(*STATUS[about.status]),
-        findings=[told(finding, words) for finding in about.findings],
+        findings=[(finding, finding.name(words), *finding.told(words)) for finding in about.findings],
         scores=_scores(about.test, words),
         summary=str(summary(source.run.network, source.sets.train.shape)),
         choices=[(words(*STAGES[stage]), _settings(keys)) for stage, keys in recipe.to_dict().items()],

@@ -4,7 +4,7 @@ from treadle.train.distributions import Distributions, distributions
 from treadle.train.early_stopping import stopped_early
 from treadle.train.estimate import Estimate, estimate
 from treadle.train.evaluation import Evaluation, evaluation_of
-from treadle.train.findings import Finding
+from treadle.train.finding import Finding
 from treadle.train.fit import WEIGHTS, fit
 from treadle.train.loop import State
 from treadle.train.lr_range import LrRange, lr_range

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from treadle.train.findings import Finding, Judge
+from treadle.train.finding import Finding
+from treadle.train.findings import Judge
 from treadle.train.look import Look, Lookout
 from treadle.train.step import Gradients
 

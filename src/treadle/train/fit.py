@@ -24,7 +24,7 @@ from treadle.train.averaging import Average, settle_running
 from treadle.train.diagnosis import Diagnosis
 from treadle.train.early_stopping import stopped_early
 from treadle.train.feed import Feed
-from treadle.train.findings import Finding
+from treadle.train.finding import Finding
 from treadle.train.loop import State, evaluate, train_epoch
 from treadle.train.prepare import (
     choose,

@@ -16,7 +16,7 @@ from treadle.metrics import Metric
 from treadle.nn import Module
 from treadle.tensor import Tensor
 from treadle.train.evaluation import Evaluation, evaluation_of
-from treadle.train.findings import Finding
+from treadle.train.finding import Finding
 from treadle.train.loop import outputs_of
 from treadle.train.progress import Progress
 from treadle.train.signals import Terminated
