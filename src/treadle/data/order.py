@@ -139,18 +139,24 @@ def _indices(size: int, seed: int | None, epoch: int, blocks: tuple[int, ...] | 
         if blocks is None:
             order = np.argsort(drawn, kind="stable").astype(np.int64, copy=False)
         else:
-            order = np.lexsort((drawn, _windows(np.array(blocks), bits.random_raw(len(blocks)), window)))
+            windows = _windows(np.array(blocks), bits.random_raw(len(blocks)), window)
+            order = np.concatenate([one[np.argsort(drawn[one], kind="stable")] for one in windows])
     order.flags.writeable = False
     return order
 
 
-def _windows(blocks: NDArray[np.int64], drawn: NDArray[np.uint64], window: int) -> NDArray[np.int64]:
-    """Number of the window of each sample: blocks in the order drawn, as many in one as it has place for."""
-    numbers = np.empty(len(blocks), np.int64)
-    number = filled = 0
-    for block in np.argsort(drawn, kind="stable"):
+def _windows(blocks: NDArray[np.int64], drawn: NDArray[np.uint64], window: int) -> list[NDArray[np.int64]]:
+    """Numbers of the samples of each window: blocks in the order drawn, as many in one as it has place for."""
+    ends = np.cumsum(blocks)
+    windows: list[list[int]] = [[]]
+    filled = 0
+    for block in np.argsort(drawn, kind="stable").tolist():
         if filled and filled + blocks[block] > window:
-            number, filled = number + 1, 0
-        numbers[block] = number
+            windows.append([])
+            filled = 0
+        windows[-1].append(block)
         filled += blocks[block]
-    return np.repeat(numbers, blocks)
+    return [
+        np.concatenate([np.arange(ends[block] - blocks[block], ends[block]) for block in sorted(one)])
+        for one in windows
+    ]
