@@ -44,6 +44,7 @@ class Emitter:
         self.size = 4 if dtype == types.float32 else 8
         self.width = width or VECTOR_BYTES // self.size
         self.vector = ir.VectorType(self.element, self.width)
+        self.integers = ir.VectorType(ir.IntType(8 * self.size), self.width)
         self.zero = ir.Constant(self.vector, [0.0] * self.width)
         bits, mask = f"v{self.width}f{self.size * 8}", ir.VectorType(ir.IntType(1), self.width)
         pointer, v = self.vector.as_pointer(), self.vector
@@ -84,8 +85,14 @@ class Emitter:
 
     def mask(self, lanes: Any) -> Any:
         """Make a mask of the first lanes."""
-        numbers = ir.Constant(ir.VectorType(I64, self.width), list(range(self.width)))
-        return self.builder.icmp_signed("<", numbers, self.splat(lanes))
+        # of integers as wide as the elements: AVX2 has no registers for masks, and LLVM makes them anew within loops,
+        # which then is one instruction in place of nine
+        return self.builder.icmp_signed("<", ir.Constant(self.integers, list(range(self.width))), self.integer(lanes))
+
+    def integer(self, number: Any) -> Any:
+        """Put a whole number in all lanes, as wide as an element."""
+        kind = self.integers.element
+        return self.splat(number if kind == I64 else self.builder.trunc(number, kind))
 
     def broadcast(self, address: Any) -> Any:
         """Load one element into all lanes."""
@@ -116,16 +123,19 @@ class Emitter:
         return cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.masked.{name}.v{self.width}i8.p0")
 
     def load_bytes(self, address: Any, mask: Any) -> Any:
-        """Load a byte for each lane."""
+        """Load a byte for each lane, as whole numbers as wide as an element."""
         number = ir.VectorType(ir.IntType(8), self.width)
         pointer = self.builder.inttoptr(address, number.as_pointer())
         if mask is None:
-            return self.builder.load(pointer, align=1)
-        zero = ir.Constant(number, [0] * self.width)
-        return self.builder.call(self._bytes("load", store=False), [pointer, I32(1), mask, zero])
+            found = self.builder.load(pointer, align=1)
+        else:
+            zero = ir.Constant(number, [0] * self.width)
+            found = self.builder.call(self._bytes("load", store=False), [pointer, I32(1), mask, zero])
+        return self.builder.zext(found, self.integers)
 
     def store_bytes(self, value: Any, address: Any, mask: Any) -> None:
-        """Store a byte for each lane."""
+        """Store the lowest byte of each whole number."""
+        value = self.builder.trunc(value, ir.VectorType(ir.IntType(8), self.width))
         pointer = self.builder.inttoptr(address, value.type.as_pointer())
         if mask is None:
             self.builder.store(value, pointer, align=1)

@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from treadle.kernels.cpu.emit import I64, Emitter
+
+Body = Callable[[Any, Any], None]  # of a loop over the rows and columns of a window
+
+
+def _over(e: Emitter, nh: Any, nw: Any, lanes: Any, window: Callable[[Any, Any, Callable[[Body], None]], None]) -> None:
+    """Emit `window(offset, mask, each)` for all lanes; `each` emits a body for each place of the window.
+
+    Windows of 2 × 2, the most frequent, have no loop.
+    """
+
+    def four(body: Body) -> None:
+        for place in range(4):
+            body(I64(place // 2), I64(place % 2))
+
+    def many(body: Body) -> None:
+        with cgutils.for_range(e.builder, nh) as height, cgutils.for_range(e.builder, nw) as width:
+            body(height.index, width.index)
+
+    two = [e.builder.icmp_signed("==", count, I64(2)) for count in (nh, nw)]
+    with e.builder.if_else(e.builder.and_(*two)) as (small, other):
+        with small:
+            e.over(lanes, lambda offset, mask: window(offset, mask, four))
+        with other:
+            e.over(lanes, lambda offset, mask: window(offset, mask, many))
+
+
+def _larger(e: Emitter, value: Any, top: Any) -> Any:
+    """Emit whether a value is larger than the largest so far; a NaN is, unless that is one already."""
+    above = e.builder.fcmp_unordered(">", value, top)
+    return e.builder.and_(above, e.builder.fcmp_ordered("ord", top, top))
 
 
 @intrinsic
@@ -22,19 +52,18 @@ def pool_max(context, like, x, nh, xh, nw, xw, lanes, out):
         xh, xw = e.bytes(xh), e.bytes(xw)
         top = cgutils.alloca_once(builder, e.vector)
 
-        def window(offset: Any, mask: Any) -> None:
+        def window(offset: Any, mask: Any, each: Callable[[Body], None]) -> None:
             start = builder.add(x, offset)
             builder.store(e.load(start, mask), top)
-            with cgutils.for_range(builder, nh) as height, cgutils.for_range(builder, nw) as width:
-                value = e.load(e.at(start, (height.index, xh), (width.index, xw)), mask)
-                # true for a NaN too, unless the largest so far is one already
-                above = builder.fcmp_unordered(">", value, builder.load(top))
-                known = builder.fcmp_unordered("uno", builder.load(top), e.zero)
-                keep = builder.or_(builder.not_(above), known)
-                builder.store(builder.select(keep, builder.load(top), value), top)
+
+            def compare(h: Any, w: Any) -> None:
+                value = e.load(e.at(start, (h, xh), (w, xw)), mask)
+                builder.store(builder.select(_larger(e, value, builder.load(top)), value, builder.load(top)), top)
+
+            each(compare)
             e.store(builder.load(top), builder.add(out, offset), mask)
 
-        e.over(lanes, window)
+        _over(e, nh, nw, lanes, window)
         return context.get_dummy_value()
 
     return types.void(like, *[types.int64] * 7), generate
@@ -55,13 +84,14 @@ def pool_max_gradient(context, like, g, y, x, gx, nh, xh, nw, xw, lanes, mode):
         clips = builder.icmp_signed("!=", builder.and_(mode, I64(2)), I64(0))
         left = cgutils.alloca_once(builder, e.vector)  # the gradient, until it has gone to its place
 
-        def window(offset: Any, mask: Any) -> None:
+        def window(offset: Any, mask: Any, each: Callable[[Body], None]) -> None:
             top, gradient = e.load(builder.add(y, offset), mask), e.load(builder.add(g, offset), mask)
             positive = builder.fcmp_ordered(">", top, e.zero)
             clipped = builder.select(positive, gradient, e.zero)
             builder.store(builder.select(e.flag(clips), clipped, gradient), left)
-            with cgutils.for_range(builder, nh) as height, cgutils.for_range(builder, nw) as width:
-                place = builder.add(offset, e.at(I64(0), (height.index, xh), (width.index, xw)))
+
+            def give(h: Any, w: Any) -> None:
+                place = builder.add(offset, e.at(I64(0), (h, xh), (w, xw)))
                 value = e.load(builder.add(x, place), mask)
                 number = builder.fcmp_ordered("==", value, top)
                 here = builder.or_(number, builder.fcmp_unordered("uno", value, e.zero))
@@ -71,7 +101,9 @@ def pool_max_gradient(context, like, g, y, x, gx, nh, xh, nw, xw, lanes, mode):
                 share = builder.select(e.flag(adds), builder.fadd(before, share), share)
                 e.store(share, builder.add(gx, place), mask)
 
-        e.over(lanes, window)
+            each(give)
+
+        _over(e, nh, nw, lanes, window)
         return context.get_dummy_value()
 
     return types.void(like, *[types.int64] * 10), generate
@@ -89,34 +121,28 @@ def pool_places(context, like, x, nh, xh, nw, xw, lanes, out, places, clips):
         (_, x, nh, xh, nw, xw, lanes, out, places, clips) = args
         xh, xw = e.bytes(xh), e.bytes(xw)
         clips = builder.icmp_signed("!=", clips, I64(0))
-        number = ir.VectorType(ir.IntType(8), e.width)
-        top, place = cgutils.alloca_once(builder, e.vector), cgutils.alloca_once(builder, number)
+        top = cgutils.alloca_once(builder, e.vector)
+        place = cgutils.alloca_once(builder, e.integers)  # as wide as the numbers, so that masks fit without change
 
-        def all_lanes(value: Any) -> Any:
-            return e.splat(builder.trunc(value, ir.IntType(8)))
-
-        def window(offset: Any, mask: Any) -> None:
+        def window(offset: Any, mask: Any, each: Callable[[Body], None]) -> None:
             start = builder.add(x, offset)
             builder.store(e.load(start, mask), top)
-            builder.store(ir.Constant(number, [0] * e.width), place)
-            with cgutils.for_range(builder, nh) as height, cgutils.for_range(builder, nw) as width:
-                value = e.load(e.at(start, (height.index, xh), (width.index, xw)), mask)
-                above = builder.fcmp_unordered(">", value, builder.load(top))
-                known = builder.fcmp_unordered("uno", builder.load(top), e.zero)
-                keep = builder.or_(builder.not_(above), known)
-                here = all_lanes(e.at(width.index, (height.index, nw)))
-                builder.store(builder.select(keep, builder.load(top), value), top)
-                builder.store(builder.select(keep, builder.load(place), here), place)
-            positive = builder.or_(builder.fcmp_ordered(">", builder.load(top), e.zero), e.flag(builder.not_(clips)))
-            none = ir.Constant(number, [255] * e.width)
-            e.store(builder.load(top), builder.add(out, offset), mask)
-            e.store_bytes(
-                builder.select(positive, builder.load(place), none),
-                builder.add(places, builder.sdiv(offset, I64(e.size))),
-                mask,
-            )
+            builder.store(e.integer(I64(0)), place)
 
-        e.over(lanes, window)
+            def compare(h: Any, w: Any) -> None:
+                value = e.load(e.at(start, (h, xh), (w, xw)), mask)
+                larger = _larger(e, value, builder.load(top))
+                here = e.integer(builder.add(builder.mul(h, nw), w))
+                builder.store(builder.select(larger, value, builder.load(top)), top)
+                builder.store(builder.select(larger, here, builder.load(place)), place)
+
+            each(compare)
+            positive = builder.or_(builder.fcmp_ordered(">", builder.load(top), e.zero), e.flag(builder.not_(clips)))
+            e.store(builder.load(top), builder.add(out, offset), mask)
+            told = builder.select(positive, builder.load(place), e.integer(I64(255)))
+            e.store_bytes(told, builder.add(places, builder.sdiv(offset, I64(e.size))), mask)
+
+        _over(e, nh, nw, lanes, window)
         return context.get_dummy_value()
 
     return types.void(like, *[types.int64] * 9), generate
@@ -131,15 +157,18 @@ def pool_scatter(context, like, g, places, gx, nh, xh, nw, xw, lanes):
         (_, g, places, gx, nh, xh, nw, xw, lanes) = args
         xh, xw = e.bytes(xh), e.bytes(xw)
 
-        def window(offset: Any, mask: Any) -> None:
+        def window(offset: Any, mask: Any, each: Callable[[Body], None]) -> None:
             gradient = e.load(builder.add(g, offset), mask)
             place = e.load_bytes(builder.add(places, builder.sdiv(offset, I64(e.size))), mask)
-            with cgutils.for_range(builder, nh) as height, cgutils.for_range(builder, nw) as width:
-                here = e.splat(builder.trunc(e.at(width.index, (height.index, nw)), ir.IntType(8)))
-                share = builder.select(builder.icmp_unsigned("==", place, here), gradient, e.zero)
-                e.store(share, builder.add(gx, e.at(offset, (height.index, xh), (width.index, xw))), mask)
 
-        e.over(lanes, window)
+            def give(h: Any, w: Any) -> None:
+                here = e.integer(builder.add(builder.mul(h, nw), w))
+                share = builder.select(builder.icmp_unsigned("==", place, here), gradient, e.zero)
+                e.store(share, builder.add(gx, e.at(offset, (h, xh), (w, xw))), mask)
+
+            each(give)
+
+        _over(e, nh, nw, lanes, window)
         return context.get_dummy_value()
 
     return types.void(like, *[types.int64] * 8), generate

@@ -145,7 +145,7 @@ def _items(begin_item, end_item, pieces, x, u, bias, out, padding, clip, places,
                         gather(
                             x, rows, high - low, v + (k * vs + low * width) * size, channels, held, 1, 0, 1, 0,
                             u.ctypes.data + (k * blocks + block) * channels * rows * size, rows, 0, 0, nothing,
-                            m + (k * ms + block * rows * held + low * width) * size, held, rows, width, 1,
+                            m + (k * ms + block * rows * held + low * width) * size, held, rows, VECTOR_BYTES, 1,
                         )  # fmt: skip
             _places(made, OUTPUTS, top - above, left, begin, trash, base, step)
             for o in range(len(made)):
