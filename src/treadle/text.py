@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import MISSING, fields, is_dataclass
+from unicodedata import east_asian_width
 
 
 def constructor(made: object) -> str:
@@ -33,7 +34,20 @@ def aligned(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
     >>> aligned([("layer", "size"), ("linear1", "10")], "<>")
     ['layer    size', 'linear1    10']
     """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
     sides = sides.ljust(len(widths), sides[-1])
-    lines = ("  ".join(f"{c:{side}{w}}" for c, side, w in zip(row, sides, widths, strict=True)) for row in rows)
-    return [line.rstrip() for line in lines]
+    lines = []
+    for row in rows:
+        blanks = (" " * (width - columns(cell)) for cell, width in zip(row, widths, strict=True))
+        cells = (c + blank if side == "<" else blank + c for c, side, blank in zip(row, sides, blanks, strict=True))
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def columns(text: str) -> int:
+    """Return how many columns of a terminal a text takes: Chinese characters are two wide.
+
+    >>> columns("loss"), columns("损失")
+    (4, 4)
+    """
+    return sum(1 + (east_asian_width(character) in "WF") for character in text)

@@ -8,6 +8,7 @@ import pytest
 
 import treadle as td
 from treadle.errors import ShapeError, TreadleError
+from treadle.language import Words
 from treadle.nn import (
     MODELS,
     BatchNorm,
@@ -193,3 +194,13 @@ def test_what_is_no_shape_is_refused(data, message):
 def test_a_batch_size_must_be_a_count():
     with pytest.raises(TreadleError, match="batch_size must be a positive whole number, found 0"):
         td.summary(Linear(2), (3,), batch_size=0)
+
+
+def test_columns_of_a_table_in_chinese_stand_one_below_the_other():
+    network = Sequential(Flatten(), Linear(10), BatchNorm())
+    english, other = (td.summary(network, (1, 2, 2)).text(Words(language)).splitlines() for language in ("en", "zh"))
+    for lines in (english, other):
+        edges = {len(line.encode("gb18030")) for line in (lines[0], *lines[2:-2])}  # two bytes a Chinese character
+        assert len(edges) == 1
+    numbers = [re.findall(r"\d[\d.]*", " ".join(lines).replace(",", "")) for lines in (english, other)]
+    assert numbers[0] == numbers[1]

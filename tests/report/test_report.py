@@ -17,6 +17,7 @@ from treadle.figures import Source
 from treadle.ladder import Ladder
 from treadle.ladder.record import read_climb
 from treadle.ladder.statistics import p_text
+from treadle.language import Words
 from treadle.recipe import Recipe
 from treadle.report import report
 from treadle.report.report import number, signed
@@ -167,6 +168,20 @@ def changed(climb_record, climb_folder, tmp_path):
         return tmp_path / "climb.json"
 
     return changed
+
+
+def test_findings_and_the_network_are_told_in_the_language_of_the_report(tmp_path, without_figures):
+    recipe = digit_climb.recipe("wine", **{"network.layers": ["linear 3"], "optimizer.lr": 1e4, "training.epochs": 3})
+    folder = tmp_path / "fast"
+    folder.mkdir()
+    sets = recipe.load_data()
+    (finding, *_) = train(recipe, sets, folder, test=False).findings
+    for words, headings in ((Words("en"), "layer is output"), (Words("zh"), "层 类型 输出")):
+        text = report(Source(folder), language=words.language)
+        seen = " ".join(shown(text))
+        assert all(part in seen for part in (finding.name(words), *finding.told(words)))
+        assert headings in [" ".join(block.split()[:3]) for block in blocks(text)]
+    assert not SENTENCE.search(seen.replace("treadle climb", ""))
 
 
 def test_a_climb_without_a_change_that_helped(changed, without_figures):

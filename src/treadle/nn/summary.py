@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from treadle.errors import ShapeError
+from treadle.language import ENGLISH, Words
 from treadle.nn.module import Module, Shape, described, require_count
 from treadle.text import aligned
 from treadle.tree import leaves
@@ -129,26 +130,38 @@ class Summary:
         }
 
     def __str__(self) -> str:
-        table: list[tuple[str, ...]] = [
-            ("layer", "is", "output", "parameters", "untrained", "multiply-adds", "activations")
-        ]
-        table += [("input", "", str(self.input_shape), "", "", "", "")]
-        table += [(row.name, _cut(described(row.layer)), str(row.output_shape), *_figures(row)) for row in self.rows]
-        table += [("total", "", "", *_figures(self))]
-        if not self.untrained:
-            table = [(*line[:4], *line[5:]) for line in table]
-        return "\n".join([*aligned(table, "<<<>"), "", self._memory_line()])
+        return self.text(ENGLISH)
 
     __repr__ = __str__
 
-    def _memory_line(self) -> str:
+    def text(self, words: Words) -> str:
+        """Return the summary as a table, with headings in a language."""
+        head = (
+            words("layer", "层"),
+            words("is", "类型"),
+            words("output", "输出"),
+            words("parameters", "参数"),
+            words("untrained", "不训练"),
+            words("multiply-adds", "乘加次数"),
+            words("activations", "激活"),
+        )
+        table: list[tuple[str, ...]] = [head, (words("input", "输入"), "", str(self.input_shape), "", "", "", "")]
+        table += [(row.name, _cut(described(row.layer)), str(row.output_shape), *_figures(row)) for row in self.rows]
+        table += [(words("total", "合计"), "", "", *_figures(self))]
+        if not self.untrained:
+            table = [(*line[:4], *line[5:]) for line in table]
+        return "\n".join([*aligned(table, "<<<>"), "", self._memory_line(words)])
+
+    def _memory_line(self, words: Words) -> str:
         memory = self.memory
-        parts = {"parameters": memory.parameters, "gradients": memory.gradients}
-        parts |= {"optimizer": memory.optimizer} if self.slots is not None else {}
-        parts |= {"inputs": memory.inputs, "activations": memory.activations}
-        listed = ", ".join(f"{name} {bytes_text(size)}" for name, size in parts.items())
-        without = "" if self.slots is not None else "; without the state of an optimizer"
-        return f"memory for batches of {self.batch_size:,}, at least: {bytes_text(memory.total)} ({listed}{without})"
+        parts = {words("parameters", "参数"): memory.parameters, words("gradients", "梯度"): memory.gradients}
+        parts |= {words("optimizer", "优化器"): memory.optimizer} if self.slots is not None else {}
+        parts |= {words("inputs", "输入"): memory.inputs, words("activations", "激活"): memory.activations}
+        listed = words(", ", "，").join(f"{name} {bytes_text(size)}" for name, size in parts.items())
+        listed += "" if self.slots is not None else words("; without the state of an optimizer", "；不含优化器的状态")
+        return words(
+            "memory for batches of {:,}, at least: {} ({})", "批大小为 {:,} 时至少需要的内存：{}（{}）"
+        ).format(self.batch_size, bytes_text(memory.total), listed)
 
 
 COUNTS = ("parameters", "untrained", "multiply_adds", "activation_bytes")

@@ -95,7 +95,7 @@ def _run(source: Source, words: Words, command: str) -> str:
         unfinished="" if about.status == "finished" else words(*STATUS[about.status]),
         findings=[(finding, finding.name(words), *finding.told(words)) for finding in about.findings],
         scores=_scores(about.test, words),
-        summary=str(summary(source.run.network, source.sets.train.shape)),
+        summary=summary(source.run.network, source.sets.train.shape).text(words),
         choices=[(words(*STAGES[stage]), _settings(keys)) for stage, keys in recipe.to_dict().items()],
         number=number,
         **_common(source, words, command),
