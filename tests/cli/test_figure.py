@@ -70,7 +70,7 @@ def test_figures_of_runs_and_climbs(cli, digits_run, climb_record):
         (["sofmax"], "no figure is called 'sofmax': did you mean 'softmax'?"),
         (["softmax", "-o", "a.pdf"], "a.pdf: a figure is written as .svg, .png or .html"),
         (["softmax", "-o", "a"], "a: a figure is written as .svg, .png or .html"),
-        (["softmax", "-o", "none/a.svg"], "none/a.svg: the drawing cannot be written: there is no folder none"),
+        (["softmax", "-o", "none/a.svg"], "none/a.svg: cannot be written: there is no folder none"),
         (["softmax", "--with", "scores"], "--with scores: expected key=value"),
         (["softmax", "--with", "score=[1]"], "this figure has no setting 'score': did you mean 'scores'?"),
         (["softmax", "--with", "name=x"], "this figure has no setting 'name': "),

@@ -35,4 +35,4 @@ def test_impossible_rates_are_refused(cli, recipe):
 def test_a_picture_that_cannot_be_written_is_told(cli, recipe, tmp_path):
     code, _, err = cli("lr", recipe, *ARGUMENTS, "--svg", tmp_path / "none" / "a.svg")
     assert code == 2
-    assert "the drawing cannot be written: there is no folder" in err
+    assert "cannot be written: there is no folder" in err

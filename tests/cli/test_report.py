@@ -32,8 +32,8 @@ def test_what_has_no_report_is_told(cli, recipe, digits_run, tmp_path):
         (["none"], "is neither a run nor the record of a climb"),
         (["empty"], "empty: has neither run.json, as a run has, nor the record of a climb"),
         (["foreign.json"], "foreign.json: is no record of a climb"),
-        ([digits_run, "-o", "none/a.html"], "none/a.html: the drawing cannot be written: there is no folder none"),
-        ([digits_run, "-o", "empty"], "empty: the drawing cannot be written"),
+        ([digits_run, "-o", "none/a.html"], "none/a.html: cannot be written: there is no folder none"),
+        ([digits_run, "-o", "empty"], "empty: cannot be written"),
     ):
         code, out, err = cli("report", *arguments)
         assert (code, out) == (2, "")

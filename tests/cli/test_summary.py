@@ -69,9 +69,7 @@ def test_the_drawing_is_that_of_python(cli, recipe, tmp_path):
     ElementTree.fromstring(text)
     code, out, err = cli("summary", recipe, "--no-time", "--svg", tmp_path / "none" / "network.svg")
     assert (code, out) == (2, "")
-    assert err.startswith(
-        f"error: {tmp_path / 'none' / 'network.svg'}: the drawing cannot be written: there is no folder"
-    )
+    assert err.startswith(f"error: {tmp_path / 'none' / 'network.svg'}: cannot be written: there is no folder")
 
 
 @pytest.mark.parametrize(

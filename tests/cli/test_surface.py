@@ -34,7 +34,7 @@ def test_what_does_not_fit_is_told(cli, recipe):
         (["--compare", "sgd -1"], "error: --compare: SGD: lr must be at least 0"),
         (["--directions", "down"], "error: directions should be random, pca, or two weights, found 'down'"),
         (["--directions", "foo linear1.weight[0,0] linear1.weight[1,0]"], "error: directions should be random"),
-        (["--svg", "none/a.svg"], "error: none/a.svg: the drawing cannot be written: there is no folder none"),
+        (["--svg", "none/a.svg"], "error: none/a.svg: cannot be written: there is no folder none"),
         (["--finest", "6"], "error: finest should be one of 5, 9, 17"),
     ):
         code, out, err = cli("surface", recipe, "--steps", "12", *arguments)

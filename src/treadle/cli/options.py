@@ -66,19 +66,19 @@ def find_run(run: Path) -> Path:
 
 
 def require_folder(path: Path | None) -> None:
-    """Raise TreadleError where a drawing could not be written, before it is computed."""
+    """Raise TreadleError where a file could not be written, before what it is to hold is computed."""
     if path is not None and not path.resolve().parent.is_dir():
-        raise TreadleError(f"{path}: the drawing cannot be written: there is no folder {path.parent}")
+        raise TreadleError(f"{path}: cannot be written: there is no folder {path.parent}")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a drawing, or raise TreadleError."""
+    """Write a file, or raise TreadleError."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a drawing, or raise TreadleError."""
+    """Write a file, or raise TreadleError."""
     try:
         path.write_bytes(content)
     except OSError as error:
-        raise TreadleError(f"{path}: the drawing cannot be written: {error.strerror or error}") from error
+        raise TreadleError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
-import unicodedata
+import re
 
 from treadle.language import Words
 from treadle.metrics.intervals import Score, number
+from treadle.text import columns
 
+WIDE = "\u2e80-\u9fff\uff00-\uffef"  # Chinese characters and their punctuation
+CLOSING = "，。、：；！？）”"  # which begins no line
 _METRICS = {
     "loss": ("loss", "损失"),
     "accuracy": ("accuracy", "准确率"),
@@ -51,15 +53,6 @@ def score_text(score: Score, words: Words) -> str:
     return number(score.value) + words(f" (95 % interval {low} to {high})", f"（95 % 区间 {low} 至 {high}）")
 
 
-def width_of(text: str) -> int:
-    """Return how wide a text is, in Latin letters: characters of Chinese are as wide as two.
-
-    >>> width_of("abc"), width_of("损失")
-    (3, 4)
-    """
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
-
-
 def cut(name: str, most: int) -> str:
     """Return a name in one line, with its middle left out where it is wider than so many letters: ends tell it apart.
 
@@ -67,20 +60,29 @@ def cut(name: str, most: int) -> str:
     ('petal length', 'peta…gth')
     """
     name = " ".join(name.split())
-    if width_of(name) <= most:
+    if columns(name) <= most:
         return name
     head, tail = name[: len(name) // 2], name[len(name) // 2 :]
-    while width_of(head) + width_of(tail) >= most:
-        head, tail = (head[:-1], tail) if width_of(head) > width_of(tail) else (head, tail[1:])
+    while columns(head) + columns(tail) >= most:
+        head, tail = (head[:-1], tail) if columns(head) > columns(tail) else (head, tail[1:])
     return f"{head}…{tail}"
 
 
 def wrapped(name: str, width: int, lines: int = 3) -> str:
-    """Return a name in lines of so many letters, the last one cut where there would be more.
+    """Return a name in lines as wide as so many letters at most, the last one cut where there would be more.
 
     >>> wrapped("softmax and cross-entropy in place of one number", 20)
     'softmax and cross-\\nentropy in place of\\none number'
+    >>> wrapped("用 softmax 与交叉熵", 12)
+    '用 softmax\\n与交叉熵'
     """
-    narrow = width * len(name) // max(width_of(name), 1)
-    found = textwrap.wrap(name, max(narrow, 2), max_lines=lines, placeholder="…")
+    latin = rf"[^\s{WIDE}-]{{1,{width - 1}}}-?|-"  # words of Chinese are not parted by blanks: lines end anywhere
+    found = [""]
+    for unit in re.findall(rf"\s+|[{WIDE}][{CLOSING}]*|{latin}", name):
+        if found[-1] and columns(found[-1] + unit.rstrip()) > width:
+            found.append("")
+        found[-1] += unit if found[-1] else unit.lstrip()
+    found = [line.rstrip() for line in found]
+    if len(found) > lines:
+        found[lines - 1 :] = [found[lines - 1][: -1 if columns(found[lines - 1]) >= width else None] + "…"]
     return "\n".join(found)
