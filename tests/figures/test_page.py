@@ -87,7 +87,7 @@ def test_a_page_is_complete_in_itself(words):
     assert [tag for tag, _ in elements.found].count("svg") == 1
     assert "<?xml" not in text
     assert {"en": "Save as CSV", "zh": "保存为 CSV"}[words] in elements.texts
-    assert {"en": "Values: losses (2)", "zh": "数值: losses (2)"}[words] in elements.texts
+    assert {"en": "Values: losses (2)", "zh": "数值：losses (2)"}[words] in elements.texts
 
 
 def test_names_cannot_end_what_they_stand_in():
