@@ -86,7 +86,13 @@ def describe_machine() -> dict[str, Any]:
     cpu = platform.processor() or platform.machine()
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        cpu = next(line for line in lines if line.startswith("model name")).split(":", 1)[1].strip()
+        cpu, flags = (
+            next(line for line in lines if line.startswith(key)).split(":", 1)[1].strip()
+            for key in ("model name", "flags")
+        )
+        # which vectors there are matters more than the name, which a virtual machine may not tell in full
+        vectors = {"avx512f": "AVX-512", "avx2": "AVX2"}
+        cpu += next((f", {name}" for flag, name in vectors.items() if flag in flags.split()), "")
     return {
         "cpu": cpu,
         "cpus": os.cpu_count(),
