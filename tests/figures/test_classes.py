@@ -14,6 +14,8 @@ from treadle.language import Words
 from treadle.metrics import calibration_of, class_report
 from treadle.nn import Linear, Sequential
 
+pytestmark = pytest.mark.slow
+
 
 def draws(classes, count=500, seed=0):
     rng = np.random.default_rng(seed)

@@ -14,6 +14,8 @@ from treadle.figures.curves import Curves, draw_learning_curves
 from treadle.language import Words
 from treadle.nn import Linear, Sequential
 
+pytestmark = pytest.mark.slow
+
 CLIMB = """\
 seeds = 2
 metric = "validation_accuracy"

@@ -14,6 +14,8 @@ from treadle.runs.train import Hooks
 from treadle.train import distributions
 from treadle.train.distributions import Distributions, spread_of
 
+pytestmark = pytest.mark.slow
+
 DIABETES = {
     "data.source": "diabetes",
     "data.split": "random",

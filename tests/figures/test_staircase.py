@@ -16,6 +16,8 @@ from treadle.ladder import Climb, Ladder, Step
 from treadle.ladder.statistics import compare
 from treadle.language import Words
 
+pytestmark = pytest.mark.slow
+
 ZH = Words("zh")
 BASE = [0.50, 0.52, 0.49, 0.51]
 

@@ -10,6 +10,8 @@ from treadle.figures import figure
 from treadle.figures.values import draw_predictions
 from treadle.nn import Linear, Sequential
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_points_and_scores_are_those_of_their_formulas():
     run = fit(line(noise=0.2), Sequential(Linear(1)), epochs=20)
