@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import re
+import statistics
 import subprocess
 import sys
 import time
@@ -84,15 +85,13 @@ def describe_machine() -> dict[str, Any]:
     import psutil
 
     cpu = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError, StopIteration):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        cpu, flags = (
-            next(line for line in lines if line.startswith(key)).split(":", 1)[1].strip()
-            for key in ("model name", "flags")
-        )
+    with contextlib.suppress(OSError):
+        pairs = (line.split(":", 1) for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines())
+        told = {pair[0].strip(): pair[1].strip() for pair in pairs if len(pair) == 2}
+        cpu = told.get("model name", cpu)
         # which vectors there are matters more than the name, which a virtual machine may not tell in full
-        vectors = {"avx512f": "AVX-512", "avx2": "AVX2"}
-        cpu += next((f", {name}" for flag, name in vectors.items() if flag in flags.split()), "")
+        vectors, flags = {"avx512f": "AVX-512", "avx2": "AVX2"}, told.get("flags", "").split()
+        cpu += next((f", {name}" for flag, name in vectors.items() if flag in flags), "")
     return {
         "cpu": cpu,
         "cpus": os.cpu_count(),
@@ -155,6 +154,11 @@ def preamble(report: dict[str, Any]) -> list[str]:
     if report["options"]["quick"]:
         lines += ["**A quick run, to see that the program works: the figures say nothing.**", ""]
     return lines
+
+
+def spread(values: list[float], sign: str) -> str:
+    """Write the median of some values, and the least and largest."""
+    return f"{statistics.median(values):{sign}} ({min(values):{sign}} to {max(values):{sign}})"
 
 
 def markdown_table(head: list[str], rows: list[list[str]]) -> list[str]:

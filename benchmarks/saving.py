@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import itertools
+import math
 import statistics
 import sys
 import tempfile
@@ -25,7 +25,17 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from harness import context, describe_machine, make_parser, markdown_table, plural, positive, preamble, write_report
+from harness import (
+    context,
+    describe_machine,
+    make_parser,
+    markdown_table,
+    plural,
+    positive,
+    preamble,
+    spread,
+    write_report,
+)
 
 KINDS = {"fit alone": None, "run folder": {}, "checkpoint every 100 steps": {"saving.checkpoint_steps": 100}}
 SAVING = ("treadle.runs.train.begin", "treadle.runs.train.save", "treadle.runs.train.log")
@@ -65,7 +75,8 @@ def measure(kind: str, sets: Any, folder: Path) -> dict[str, float]:
     """Train an epoch and return wall and processor seconds, and those inside the calls that save."""
     from treadle import fit
     from treadle.recipe import Recipe
-    from treadle.runs import create, train
+    from treadle.runs import create
+    from treadle.runs.train import Hooks, train
 
     recipe = Recipe.baseline().change(
         {"network.preset": "lenet", "loss.kind": "cross_entropy", "optimizer.kind": "adam", "training.epochs": 1}
@@ -86,10 +97,9 @@ def measure(kind: str, sets: Any, folder: Path) -> dict[str, float]:
     else:
         path = create(folder, "lenet")
         with watch.on(*SAVING):
-            hooks = importlib.import_module("treadle.runs.train").Hooks(
-                on_step=lambda *_: moments.append(time.perf_counter())
+            run = train(
+                recipe.change(changes), sets, path, Hooks(on_step=lambda *_: moments.append(time.perf_counter()))
             )
-            run = train(recipe.change(changes), sets, path, hooks)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     found = {"wall": wall, "cpu": processor, "saving": watch.seconds, "loss": run.history[-1]["train_loss"]}
     return found | ({"after": after_checkpoints(moments)} if changes else {})
@@ -100,15 +110,12 @@ def after_checkpoints(moments: list[float]) -> float:
     spans = [(number, end - begun) for number, (begun, end) in enumerate(itertools.pairwise(moments), 2)]
     near = [span for number, span in spans if number > 100 and 1 <= number % 100 <= 10]
     far = [span for number, span in spans if not 0 <= number % 100 <= 10]
-    return statistics.median(near) / statistics.median(far) if near else 1.0
+    return statistics.median(near) / statistics.median(far) if near else math.nan
 
 
 def table(report: dict[str, Any]) -> list[str]:
     """Return the report for a person, in Markdown."""
     rounds = report["results"]
-
-    def median(values: list[float], sign: str) -> str:
-        return f"{statistics.median(values):{sign}} ({min(values):{sign}} to {max(values):{sign}})"
 
     def ratios(kind: str, name: str) -> list[float]:
         return [found[kind][name] / found["fit alone"][name] for found in rounds]
@@ -116,12 +123,12 @@ def table(report: dict[str, Any]) -> list[str]:
     rows = []
     for kind in KINDS:
         figures = [found[kind] for found in rounds]
-        row = [kind, *(median([found[name] for found in figures], ".2f") for name in ("wall", "cpu"))]
+        row = [kind, *(spread([found[name] for found in figures], ".2f") for name in ("wall", "cpu"))]
         if kind != "fit alone":
-            row += [median(ratios(kind, name), ".3f") for name in ("wall", "cpu")]
-            row.append(median([100 * found["saving"] / found["wall"] for found in figures], ".2f"))
+            row += [spread(ratios(kind, name), ".3f") for name in ("wall", "cpu")]
+            row.append(spread([100 * found["saving"] / found["wall"] for found in figures], ".2f"))
         if KINDS[kind]:
-            row.append(median([found["after"] for found in figures], ".3f"))
+            row.append(spread([found["after"] for found in figures], ".3f"))
         rows.append(row)
     head = ["training", "seconds", "CPU seconds", "÷ fit alone", "÷ fit alone, CPU", "% of the time in calls that save"]
     head.append("step after a checkpoint ÷ others")

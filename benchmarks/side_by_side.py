@@ -14,8 +14,6 @@ cross-entropy and SGD). It has no tape, no recording and no evaluation, and says
 from __future__ import annotations
 
 import argparse
-import os
-import statistics
 import sys
 import tempfile
 import time
@@ -23,7 +21,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import context, describe_machine, make_parser, markdown_table, plural, positive, preamble, write_report
+from harness import (
+    available_cpus,
+    context,
+    describe_machine,
+    make_parser,
+    markdown_table,
+    plural,
+    positive,
+    preamble,
+    spread,
+    write_report,
+)
 
 LADDERS = {  # changes to the baseline, and the change of its rung
     "784-100-10": ({"network.preset": "mlp_relu"}, {"optimizer.lr": 0.2}),
@@ -42,7 +51,7 @@ def climbed(network: str, way: str, epochs: int) -> float:
     from treadle.recipe import Recipe
 
     changes, rung = LADDERS[network]
-    cpus = len(os.sched_getaffinity(0))
+    cpus = available_cpus()
     changes = changes | {"loss.kind": "cross_entropy", "training.epochs": epochs}
     changes["resources.threads"] = cpus if way == WAYS[1] else 1
     ladder = Ladder(baseline=Recipe.baseline().change(changes), rung=[Rung(name="another", change=rung)], seeds=2)
@@ -66,11 +75,9 @@ def with_fit(training: str) -> float:
     samples, features, units, classes, batch, epochs = TRAININGS[training]
     inputs, targets = made(samples, features, classes)
     names = tuple(map(str, range(classes)))
-    parts = (
-        td.data.Dataset(inputs[:n], targets[:n], names, name) for n, name in ((samples, "train"), (9, "validation"))
-    )
-    test = td.data.Dataset(inputs[:9], targets[:9], names, "test")
-    sets = td.data.Sets(*parts, test, "made", "made up")
+    sizes = {"train": samples, "validation": 9, "test": 9}
+    parts = (td.data.Dataset(inputs[:size], targets[:size], names, name) for name, size in sizes.items())
+    sets = td.data.Sets(*parts, "made", "made up")
     network = td.nn.Sequential(td.nn.Linear(units), td.nn.ReLU(), td.nn.Linear(classes))
     runs = [
         td.fit(
@@ -115,18 +122,15 @@ def table(report: dict[str, Any]) -> list[str]:
     """Return the report for a person, in Markdown."""
     rounds = report["results"]
 
-    def median(values: list[float], sign: str) -> str:
-        return f"{statistics.median(values):{sign}} ({min(values):{sign}} to {max(values):{sign}})"
-
     climbs, seeds = [], []
     for name in LADDERS:
         took = {way: [found["climbs"][name][way] for found in rounds] for way in WAYS}
         ahead = [[b / a for a, b in zip(took[way], took[WAYS[2]], strict=True)] for way in WAYS[:2]]
-        climbs.append([name, *(median(took[way], ".1f") for way in WAYS), *(median(r, ".2f") for r in ahead)])
+        climbs.append([name, *(spread(took[way], ".1f") for way in WAYS), *(spread(r, ".2f") for r in ahead)])
     for name in TRAININGS:
         alone, together = ([found[way][name] for found in rounds] for way in ("fit", "program"))
         ratio = [b / a for a, b in zip(alone, together, strict=True)]
-        seeds.append([name, median(alone, ".2f"), median(together, ".2f"), median(ratio, ".2f")])
+        seeds.append([name, spread(alone, ".2f"), spread(together, ".2f"), spread(ratio, ".2f")])
     return [
         "# Several trainings at once",
         "",
