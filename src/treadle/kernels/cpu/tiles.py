@@ -49,7 +49,7 @@ def gather(
         e = Emitter(builder, signature.args[0].dtype)
         (_, rows, vectors, x, nc, xc, nh, xh, nw, xw, w, wc, wh, ww, bias, out, stride, valid, last, mode) = args
         xc, xh, xw, wc, wh, ww, stride = (e.bytes(v) for v in (xc, xh, xw, wc, wh, ww, stride))
-        mask, whole = e.mask(last), builder.icmp_signed(">=", last, I64(e.width))
+        mask = e.mask(last)
         begins = builder.icmp_signed("!=", builder.and_(mode, I64(1)), I64(0))
         clips = builder.icmp_signed("!=", builder.and_(mode, I64(2)), I64(0))
         for r_count, v_count in variants(builder, rows, vectors, SHAPES):
@@ -60,7 +60,6 @@ def gather(
                 begins,
                 clips,
                 mask,
-                whole,
                 x,
                 nc,
                 xc,
@@ -83,7 +82,7 @@ def gather(
 
 
 def _gather(
-    e, rows, vectors, begins, clips, mask, whole, x, nc, xc, nh, xh, nw, xw, w, wc, wh, ww, bias, out, stride, valid
+    e, rows, vectors, begins, clips, mask, x, nc, xc, nh, xh, nw, xw, w, wc, wh, ww, bias, out, stride, valid
 ):
     builder = e.builder
     sums = [[cgutils.alloca_once(builder, e.vector) for _ in range(vectors)] for _ in range(rows)]
@@ -123,14 +122,8 @@ def _gather(
             builder.store(builder.select(builder.fcmp_ordered("<", value, e.zero), e.zero, value), sums[r][v])
     for r in range(rows):
         with builder.if_then(builder.icmp_signed("<", I64(r), valid)):
-            for v in range(vectors - 1):
-                e.store(builder.load(sums[r][v]), place(r, v))
-            v = vectors - 1
-            with builder.if_else(whole) as (then, otherwise):  # a store with a mask takes some 20 cycles on AMD's AVX2
-                with then:
-                    e.store(builder.load(sums[r][v]), place(r, v))
-                with otherwise:
-                    e.store(builder.load(sums[r][v]), place(r, v), mask)
+            for v in range(vectors):
+                e.store(builder.load(sums[r][v]), place(r, v), masks[v])
 
 
 @intrinsic
@@ -217,3 +210,28 @@ def _prefetch(write: int) -> Any:
 
 
 prefetch_read, prefetch_write = _prefetch(0), _prefetch(1)
+
+
+@intrinsic
+def largest_bits(context, like, x, count):
+    """Largest of `count` numbers without their signs, as bits; a float sorts as its bits do, ∞ and NaN above all."""
+
+    def generate(context, builder, signature, args):
+        e = Emitter(builder, signature.args[0].dtype)
+        kind, bits = e.integers.element, 8 * e.size
+        largest = cgutils.alloca_once(builder, e.integers)
+        builder.store(ir.Constant(e.integers, [0] * e.width), largest)
+        unsigned = ir.Constant(e.integers, [(1 << (bits - 1)) - 1] * e.width)
+
+        def take(offset: Any, mask: Any) -> None:
+            value = builder.and_(builder.bitcast(e.load(builder.add(args[1], offset), mask), e.integers), unsigned)
+            before = builder.load(largest)
+            builder.store(builder.select(builder.icmp_unsigned(">", value, before), value, before), largest)
+
+        e.over(args[2], take)
+        name = f"llvm.vector.reduce.umax.v{e.width}i{bits}"
+        reduce = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [e.integers]), name)
+        top = builder.call(reduce, [builder.load(largest)])
+        return top if kind == I64 else builder.zext(top, I64)
+
+    return types.uint64(like, types.int64, types.int64), generate

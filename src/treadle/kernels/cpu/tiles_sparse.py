@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -10,107 +9,89 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from treadle.kernels.cpu.emit import I64, SHAPES, VECTOR_BYTES, Emitter, variants
+from treadle.kernels.cpu.emit import I64, VECTOR_BYTES, Emitter, variants
 
+MOST = 13  # vectors of a sum in registers: 100 numbers in AVX2, with one of the 16 left for each operand and mask
+SPARSE = {1: MOST}
+GROUP = 8  # numbers whose zeros are found at once
 
-def _nonzero(e: Any, address: Any, mask: Any, body: Callable[[Any, Any], None]) -> None:
-    """Emit `body(place, value)` for each element of a vector that is not 0, the value in all lanes."""
-    builder = e.builder
-    bits = ir.IntType(e.width)
-    values = e.load(address, mask)
-    left = cgutils.alloca_once(builder, bits)
-    builder.store(builder.bitcast(builder.fcmp_unordered("!=", values, e.zero), bits), left)
-    head, inside, after = (builder.append_basic_block(name) for name in ("nonzero", "element", "next"))
-    builder.branch(head)
-    builder.position_at_end(head)
-    builder.cbranch(builder.icmp_unsigned("!=", builder.load(left), bits(0)), inside, after)
-    builder.position_at_end(inside)
-    place = builder.zext(builder.call(e.cttz(bits), [builder.load(left), ir.IntType(1)(1)]), I64)
-    body(place, e.broadcast(builder.add(address, builder.mul(place, I64(e.size)))))
-    builder.store(builder.and_(builder.load(left), builder.sub(builder.load(left), bits(1))), left)
-    builder.branch(head)
-    builder.position_at_end(after)
-
-
-SPARSE = {1: 8}
-LISTED = 8 if 8 in SHAPES else 4
+_BYTE, _GROUP_BITS = ir.IntType(8), ir.IntType(GROUP)
+# for each way in which the numbers of a group may be 0: the places of those that are not, a byte each
+_PLACES = [
+    sum(place << (8 * i) for i, place in enumerate(p for p in range(GROUP) if bits >> p & 1)) for bits in range(1 << GROUP)
+]
 
 
 @intrinsic
-def sparse_row(context, like, vectors, a, count, b, stride, out, last):
-    """out[:] = Σ a[k] · b[k, :] over the k where a is not 0; addresses in bytes, the stride of b in elements."""
+def nonzero(context, like, a, valid):
+    """Bits that tell which of the first `valid` numbers of a group, at an address, are not 0."""
+
+    def generate(context, builder, signature, args):
+        e = Emitter(builder, signature.args[0].dtype, GROUP)
+        (_, a, valid) = args
+        values = cgutils.alloca_once(builder, e.vector)
+        with builder.if_else(builder.icmp_signed(">=", valid, I64(GROUP))) as (whole, part):
+            with whole:
+                builder.store(e.load(a), values)
+            with part:
+                builder.store(e.load(a, e.mask(valid)), values)
+        bits = builder.fcmp_unordered("!=", builder.load(values), e.zero)
+        return builder.zext(builder.bitcast(bits, _GROUP_BITS), I64)
+
+    return types.uint64(like, types.int64, types.int64), generate
+
+
+@intrinsic
+def append_places(context, bits, first, out):
+    """Append first + place, a byte each, for the places of the bits that are set; return how many there are.
+
+    GROUP bytes are written at the address `out`, whatever their number.
+    """
+
+    def generate(context, builder, signature, args):
+        (bits, first, out) = args
+        kind = ir.ArrayType(I64, len(_PLACES))
+        table = cgutils.global_constant(builder, "places_of_bits", kind([I64(places) for places in _PLACES]))
+        places = builder.load(builder.gep(table, [I64(0), bits]))
+        spread = builder.mul(builder.and_(first, I64(255)), I64(0x0101010101010101))
+        builder.store(builder.add(places, spread), builder.inttoptr(out, I64.as_pointer()), align=1)
+        return builder.ctpop(bits)
+
+    return types.int64(types.uint64, types.int64, types.int64), generate
+
+
+@intrinsic
+def sparse_sum(context, like, vectors, count, places, a, step, b, stride, out, last, begins):
+    """out[:] = Σ a[k] · b[k, :] over the k listed, a byte each, and what out has, unless the sum begins with 0.
+
+    places, a, b and out are addresses in bytes; `step` between the numbers of a, and `stride` of b, count elements.
+    """
 
     def generate(context, builder, signature, args):
         e = Emitter(builder, signature.args[0].dtype)
-        (_, vectors, a, count, b, stride, out, last) = args
-        stride, mask = e.bytes(stride), e.mask(last)
+        (_, vectors, count, places, a, step, b, stride, out, last, begins) = args
+        step, stride, mask = e.bytes(step), e.bytes(stride), e.mask(last)
+        fresh = builder.icmp_signed("!=", begins, I64(0))
         for _, most in variants(builder, I64(1), vectors, SPARSE):
             sums = [cgutils.alloca_once(builder, e.vector) for _ in range(most)]
             masks = [None] * (most - 1) + [mask]
-            for held in sums:
-                builder.store(e.zero, held)
-
-            def chunk(offset, part, sums=sums, masks=masks):
-                def add(place: Any, value: Any) -> None:
-                    k = builder.add(builder.sdiv(offset, I64(e.size)), place)
-                    row = e.at(b, (k, stride))
-                    for v, held in enumerate(sums):
-                        there = e.load(builder.add(row, I64(v * VECTOR_BYTES)), masks[v])
-                        builder.store(e.fma(value, there, builder.load(held)), held)
-
-                _nonzero(e, builder.add(a, offset), part, add)
-
-            e.over(count, chunk)
-            for v, held in enumerate(sums):
-                e.store(builder.load(held), builder.add(out, I64(v * VECTOR_BYTES)), masks[v])
-        return context.get_dummy_value()
-
-    return types.void(like, *[types.int64] * 7), generate
-
-
-@intrinsic
-def listed(context, like, vectors, count, numbers, w, b, stride, out, across, valid, last):
-    """out[r, :] = Σ w[i, r] · b[numbers[i], :] for LISTED rows r, `valid` of them stored; strides in elements."""
-
-    def generate(context, builder, signature, args):
-        e = Emitter(builder, signature.args[0].dtype)
-        (_, vectors, count, numbers, w, b, stride, out, across, valid, last) = args
-        stride, across, mask = e.bytes(stride), e.bytes(across), e.mask(last)
-        for rows, most in variants(builder, I64(LISTED), vectors, {LISTED: SHAPES[LISTED]}):
-            sums = [[cgutils.alloca_once(builder, e.vector) for _ in range(most)] for _ in range(rows)]
-            masks = [None] * (most - 1) + [mask]
-            for row in sums:
-                for held in row:
-                    builder.store(e.zero, held)
+            ends = [builder.add(out, I64(v * VECTOR_BYTES)) for v in range(most)]
+            with builder.if_else(fresh) as (then, otherwise):
+                with then:
+                    for held in sums:
+                        builder.store(e.zero, held)
+                with otherwise:
+                    for held, end, part in zip(sums, ends, masks, strict=True):
+                        builder.store(e.load(end, part), held)
             with cgutils.for_range(builder, count) as loop:
-                place = builder.inttoptr(e.at(numbers, (loop.index, I64(8))), I64.as_pointer())
-                there = e.at(b, (builder.load(place), stride))
-                values = [e.load(builder.add(there, I64(v * VECTOR_BYTES)), masks[v]) for v in range(most)]
-                weights = e.at(w, (loop.index, I64(rows * e.size)))
-                for r, row in enumerate(sums):
-                    weight = e.broadcast(builder.add(weights, I64(r * e.size)))
-                    for v, held in enumerate(row):
-                        builder.store(e.fma(weight, values[v], builder.load(held)), held)
-            for r, row in enumerate(sums):
-                with builder.if_then(builder.icmp_signed("<", I64(r), valid)):
-                    for v, held in enumerate(row):
-                        place = builder.add(e.at(out, (I64(r), across)), I64(v * VECTOR_BYTES))
-                        e.store(builder.load(held), place, masks[v])
+                place = builder.inttoptr(builder.add(places, loop.index), _BYTE.as_pointer())
+                k = builder.zext(builder.load(place), I64)
+                value, row = e.broadcast(e.at(a, (k, step))), e.at(b, (k, stride))
+                for v, held in enumerate(sums):
+                    there = e.load(builder.add(row, I64(v * VECTOR_BYTES)), masks[v])
+                    builder.store(e.fma(value, there, builder.load(held)), held)
+            for held, end, part in zip(sums, ends, masks, strict=True):
+                e.store(builder.load(held), end, part)
         return context.get_dummy_value()
 
     return types.void(like, *[types.int64] * 10), generate
-
-
-@intrinsic
-def any_nonzero(context, like, a, valid, out):
-    """Copy LISTED numbers, zeros behind the first `valid`, and return whether one is not 0; addresses in bytes."""
-
-    def generate(context, builder, signature, args):
-        (_, a, valid, out) = args
-        e = Emitter(builder, signature.args[0].dtype, LISTED)
-        values = e.load(a, e.mask(valid))
-        e.store(values, out)
-        bits = builder.bitcast(builder.fcmp_unordered("!=", values, e.zero), ir.IntType(LISTED))
-        return builder.zext(builder.icmp_unsigned("!=", bits, ir.IntType(LISTED)(0)), I64)
-
-    return types.int64(like, *[types.int64] * 3), generate

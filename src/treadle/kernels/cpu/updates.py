@@ -9,21 +9,19 @@ import numpy as np
 from treadle.kernels import reference
 from treadle.kernels.cpu.calls import Array, is_batch_last, memory
 from treadle.kernels.cpu.compile import compiled
+from treadle.kernels.cpu.tiles import largest_bits, prefetch_read
+
+AHEAD = 4  # samples
 
 
 @compiled
-def _largest_bits(bits):
-    # without its sign a float sorts as its bits do, and integers are compared in vectors
-    top, sign = bits.dtype.type(0), bits.dtype.type(1 << (8 * bits.itemsize - 1))
-    for i in range(len(bits)):
-        top = max(top, bits[i] & ~sign)
-    return top
+def _largest(x):
+    return largest_bits(x, x.ctypes.data, len(x))
 
 
 def largest(x: Array) -> float:
     """Largest absolute value of a flat array; NaN or ∞ if one is not finite."""
-    bits = np.dtype(f"u{x.itemsize}")
-    return float(np.array(_largest_bits(x.view(bits)), bits).view(x.dtype))
+    return float(np.array(_largest(x), f"u{x.itemsize}").view(x.dtype))
 
 
 @compiled
@@ -117,6 +115,8 @@ def adam(p, g, mean, square, rate, root, beta1, beta2, epsilon):
 def _take_scaled(samples, indices, offset, factor, out):
     for n in range(len(indices)):
         row = samples[indices[n]]
+        # samples lie anywhere in memory, so that one is fetched while those before it are scaled
+        prefetch_read(samples[indices[min(n + AHEAD, len(indices) - 1)]].ctypes.data, row.nbytes)
         for i in range(len(row)):
             out[n, i] = (out.dtype.type(row[i]) - offset) * factor
 
