@@ -65,7 +65,7 @@ def gather_items(first, last, x, w, bias, out, blocks, above, rows, runs, n, til
                     o0 = out.ctypes.data + (begun * oc + (h - above) * oh + place + begin * width) * size
                     gather(
                         x, tile_rows, end - begin, x0, inputs, xc, nk, down * xh, nq, across * n,
-                        w0, kh * kw * tile_rows, dk * kw * tile_rows, dq * tile_rows,
+                        w0, kh * kw * tile_rows, dk * kw * tile_rows, dq * tile_rows, 1,
                         bias.ctypes.data + block * tile_rows * size, o0, oc, min(tile_rows, len(out) - begun),
                         valid, mode,
                     )  # fmt: skip

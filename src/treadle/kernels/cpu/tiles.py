@@ -36,7 +36,7 @@ def lane_sum(vector):
 
 @intrinsic
 def gather(
-    context, like, rows, vectors, x, nc, xc, nh, xh, nw, xw, w, wc, wh, ww, bias, out, stride, valid, last, mode
+    context, like, rows, vectors, x, nc, xc, nh, xh, nw, xw, w, wc, wh, ww, wr, bias, out, stride, valid, last, mode
 ):
     """out[r, lane] = bias[r] (or out[r, lane]) + Σ w[c, h, w, r] · x[c, h, w, lane] over the taps c, h, w.
 
@@ -47,8 +47,8 @@ def gather(
 
     def generate(context, builder, signature, args):
         e = Emitter(builder, signature.args[0].dtype)
-        (_, rows, vectors, x, nc, xc, nh, xh, nw, xw, w, wc, wh, ww, bias, out, stride, valid, last, mode) = args
-        xc, xh, xw, wc, wh, ww, stride = (e.bytes(v) for v in (xc, xh, xw, wc, wh, ww, stride))
+        (_, rows, vectors, x, nc, xc, nh, xh, nw, xw, w, wc, wh, ww, wr, bias, out, stride, valid, last, mode) = args
+        xc, xh, xw, wc, wh, ww, wr, stride = (e.bytes(v) for v in (xc, xh, xw, wc, wh, ww, wr, stride))
         mask = e.mask(last)
         begins = builder.icmp_signed("!=", builder.and_(mode, I64(1)), I64(0))
         clips = builder.icmp_signed("!=", builder.and_(mode, I64(2)), I64(0))
@@ -71,6 +71,7 @@ def gather(
                 wc,
                 wh,
                 ww,
+                wr,
                 bias,
                 out,
                 stride,
@@ -78,11 +79,11 @@ def gather(
             )
         return context.get_dummy_value()
 
-    return types.void(like, *[types.int64] * 19), generate
+    return types.void(like, *[types.int64] * 20), generate
 
 
 def _gather(
-    e, rows, vectors, begins, clips, mask, x, nc, xc, nh, xh, nw, xw, w, wc, wh, ww, bias, out, stride, valid
+    e, rows, vectors, begins, clips, mask, x, nc, xc, nh, xh, nw, xw, w, wc, wh, ww, wr, bias, out, stride, valid
 ):
     builder = e.builder
     sums = [[cgutils.alloca_once(builder, e.vector) for _ in range(vectors)] for _ in range(rows)]
@@ -113,7 +114,7 @@ def _gather(
                 x2, w2 = e.at(x1, (width.index, xw)), e.at(w1, (width.index, ww))
                 values = [e.load(builder.add(x2, I64(v * VECTOR_BYTES)), masks[v]) for v in range(vectors)]
                 for r in range(rows):
-                    weight = e.broadcast(builder.add(w2, I64(r * e.size)))
+                    weight = e.broadcast(e.at(w2, (I64(r), wr)))
                     for v in range(vectors):
                         builder.store(e.fma(weight, values[v], builder.load(sums[r][v])), sums[r][v])
     with builder.if_then(clips):
@@ -187,6 +188,40 @@ def pack(context, like, rows, g, gr, lanes, out):
         return context.get_dummy_value()
 
     return types.void(like, *[types.int64] * 5), generate
+
+
+@intrinsic
+def turn(context, like, x, stride, valid, lanes, out, apart):
+    """out[lane, r] = x[r, lane] for the lanes of a vector and as many rows r, with zeros for rows from `valid` on.
+
+    x and out are addresses in bytes; a row of x follows the last after `stride` elements, one of out after `apart`.
+    """
+
+    def generate(context, builder, signature, args):
+        e = Emitter(builder, signature.args[0].dtype)
+        (_, x, stride, valid, lanes, out, apart) = args
+        stride, apart, mask = e.bytes(stride), e.bytes(apart), e.mask(lanes)
+        held = [cgutils.alloca_once(builder, e.vector) for _ in range(e.width)]
+        for r, place in enumerate(held):
+            builder.store(e.zero, place)
+            with builder.if_then(builder.icmp_signed("<", I64(r), valid)):
+                builder.store(e.load(e.at(x, (I64(r), stride)), mask), place)
+        rows = [builder.load(place) for place in held]
+        distance = e.width // 2
+        while distance:  # exchange the blocks beside the diagonal, within blocks half as large each time
+            low = [lane if not lane & distance else e.width + lane - distance for lane in range(e.width)]
+            high = [lane + distance if not lane & distance else e.width + lane for lane in range(e.width)]
+            for r in range(e.width):
+                if not r & distance:
+                    pair = rows[r], rows[r + distance]
+                    for place, order in ((r, low), (r + distance, high)):
+                        rows[place] = builder.shuffle_vector(*pair, ir.Constant(ir.VectorType(I32, e.width), order))
+            distance //= 2
+        for lane, row in enumerate(rows):
+            e.store(row, e.at(out, (I64(lane), apart)))
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.int64] * 6), generate
 
 
 def _prefetch(write: int) -> Any:

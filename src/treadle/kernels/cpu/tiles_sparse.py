@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -18,7 +16,8 @@ GROUP = 8  # numbers whose zeros are found at once
 _BYTE, _GROUP_BITS = ir.IntType(8), ir.IntType(GROUP)
 # for each way in which the numbers of a group may be 0: the places of those that are not, a byte each
 _PLACES = [
-    sum(place << (8 * i) for i, place in enumerate(p for p in range(GROUP) if bits >> p & 1)) for bits in range(1 << GROUP)
+    sum(place << (8 * i) for i, place in enumerate(p for p in range(GROUP) if bits >> p & 1))
+    for bits in range(1 << GROUP)
 ]
 
 

@@ -129,39 +129,6 @@ def _both_ways(
 
 
 @intrinsic
-def inputs(context, like, domain, places, out, stride, lanes, scratch):
-    """out[p, q, lane] = (Bᵀ @ X[lane] @ B)[p, q], lanes behind the last 0.
-
-    domain: a tuple as long as a side of the domain. places: address of a table of the addresses of X's elements, in
-    rows. In out a number p, q follows the last after `stride` elements. scratch: address of room for n² vectors.
-    """
-
-    def generate(context, builder, signature, args):
-        e = Emitter(builder, signature.args[0].dtype)
-        (_, _, places, out, stride, lanes, scratch) = args
-        stride = e.bytes(stride)
-        matrix = MATRICES[signature.args[1].count][2]
-        n = len(matrix)
-        row = builder.mul(stride, I64(n))
-
-        def tile(offset: Any, mask: Any) -> None:
-            target = builder.add(out, offset)
-
-            def load(i: int, j: Any) -> Any:
-                return e.load(_at(e, places, builder.add(I64(i * n), j), offset), mask)
-
-            def store(p: Any, q: int, value: Any) -> None:
-                e.store(value, e.at(target, (p, row), (I64(q), stride)))
-
-            _both_ways(e, matrix, scratch, load, store)
-
-        e.over(lanes, tile)
-        return context.get_dummy_value()
-
-    return types.void(like, domain, *[types.int64] * 5), generate
-
-
-@intrinsic
 def outputs(context, like, domain, x, stride, places, bias, clips, lanes, scratch):
     """Y[lane] = Aᵀ @ x[:, :, lane] @ A + bias, at the places given; if `clips` what is negative becomes 0.
 
@@ -208,42 +175,43 @@ def outputs(context, like, domain, x, stride, places, bias, clips, lanes, scratc
     return types.void(like, domain, *[types.int64] * 7), generate
 
 
-def _row(right: Callable[[int], Matrix]) -> Any:
+def _into(matrix_of: Callable[[int], Matrix]) -> Any:
     @intrinsic
-    def row(context, like, domain, factors, places, out, stride, step, lanes):
-        """out[q, lane] = (f @ X[lane] @ rightᵀ)[q] for the row f at the address `factors`, lanes behind the last 0.
+    def into(context, like, domain, places, out, stride, lanes, scratch):
+        """out[p, q, lane] = (B @ X[lane] @ Bᵀ)[p, q] for a matrix B, lanes behind the last 0.
 
-        Arguments as those of `inputs`; in out a vector follows the last after `step` elements.
+        domain: a tuple as long as a side of the domain. places: address of a table of the addresses of X's elements,
+        in rows. In out a number p, q follows the last after `stride` elements. scratch: address of room for n²
+        vectors.
         """
 
         def generate(context, builder, signature, args):
             e = Emitter(builder, signature.args[0].dtype)
-            (_, _, factors, places, out, stride, step, lanes) = args
-            stride, step = e.bytes(stride), e.bytes(step)
-            matrix = right(signature.args[1].count)
-            n = len(matrix[0])
-            left = [e.broadcast(builder.add(factors, I64(i * e.size))) for i in range(n)]
+            (_, _, places, out, stride, lanes, scratch) = args
+            stride = e.bytes(stride)
+            matrix = matrix_of(signature.args[1].count)
+            row = builder.mul(stride, I64(len(matrix)))
 
             def tile(offset: Any, mask: Any) -> None:
-                columns = []
-                for j in range(n):
-                    total = e.zero
-                    for i in range(n):
-                        total = e.fma(left[i], e.load(_at(e, places, I64(i * n + j), offset), mask), total)
-                    columns.append(total)
-                target = e.at(out, (builder.sdiv(offset, I64(VECTOR_BYTES)), step))
-                for q, value in enumerate(_transformed(e, matrix, columns)):
-                    e.store(value, e.at(target, (I64(q), stride)))
+                target = builder.add(out, offset)
+
+                def load(i: int, j: Any) -> Any:
+                    return e.load(_at(e, places, builder.add(I64(i * len(matrix[0])), j), offset), mask)
+
+                def store(p: Any, q: int, value: Any) -> None:
+                    e.store(value, e.at(target, (p, row), (I64(q), stride)))
+
+                _both_ways(e, matrix, scratch, load, store)
 
             e.over(lanes, tile)
             return context.get_dummy_value()
 
-        return types.void(like, domain, *[types.int64] * 6), generate
+        return types.void(like, domain, *[types.int64] * 5), generate
 
-    return row
+    return into
 
 
 MATRICES = {taps + OUTPUTS - 1: matrices(taps) for taps in POINTS}
-# one row of the domain at a time, of inputs by Bᵀ and of gradients of outputs by A
-input_row = _row(lambda side: MATRICES[side][2])
-gradient_row = _row(lambda side: _transposed(MATRICES[side][0]))
+# inputs by Bᵀ, and gradients of outputs by A
+inputs = _into(lambda side: MATRICES[side][2])
+gradients = _into(lambda side: _transposed(MATRICES[side][0]))

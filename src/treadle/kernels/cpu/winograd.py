@@ -19,16 +19,16 @@ import numpy as np
 from treadle.kernels.cpu.calls import Array, Calls, by_address, divided
 from treadle.kernels.cpu.compile import compiled
 from treadle.kernels.cpu.emit import SHAPES, VECTOR_BYTES, rows_for
-from treadle.kernels.cpu.tiles import TAP_COUNT, VECTORS, correlate, gather, lane_sum, prefetch_read, prefetch_write
+from treadle.kernels.cpu.tiles import VECTORS, gather, prefetch_read, prefetch_write, turn
 from treadle.kernels.cpu.tiles_pooling import pool_places
-from treadle.kernels.cpu.tiles_winograd import MATRICES, OUTPUTS, gradient_row, input_row, inputs, outputs
+from treadle.kernels.cpu.tiles_winograd import MATRICES, OUTPUTS, gradients, inputs, outputs
 
 Pair = tuple[int, int]
 
 FEWEST = 8  # channels and filters, below which tiles cost more than they save
-DOMAIN_BYTES = 3 * 2**18  # of the tiles that are in the domain together, which a second cache should hold
+DOMAIN_BYTES = 3 * 2**17  # of the tiles that are in the domain together, which a second cache should hold
 LINE = 64  # bytes of a line of the cache
-SUMMED = 112  # vectors of lanes that go into a weight gradient before its lanes are added up
+PARTS = 8  # of the tiles, whose weight gradients are added up at the end
 
 
 def fits(
@@ -45,10 +45,10 @@ def fits(
 
 
 @lru_cache
-def _matrices(side: int, dtype: Any) -> tuple[Array, Array, Array]:
-    """A (n, 4), G ⊗ G (n², taps²), which takes filters into the domain, and Bᵀ (n, n)."""
-    a, g, b = (np.array(matrix, np.float64) for matrix in MATRICES[side])
-    return np.ascontiguousarray(a.T, dtype), np.kron(g, g).astype(dtype), b.astype(dtype)
+def _filters(side: int, dtype: Any) -> Array:
+    """G ⊗ G (n², taps²), which takes filters into the domain."""
+    g = np.array(MATRICES[side][1], np.float64)
+    return np.kron(g, g).astype(dtype)
 
 
 @compiled
@@ -144,7 +144,7 @@ def _items(begin_item, end_item, pieces, x, u, bias, out, padding, clip, places,
                     for block in range(blocks):
                         gather(
                             x, rows, high - low, v + (k * vs + low * width) * size, channels, held, 1, 0, 1, 0,
-                            u.ctypes.data + (k * blocks + block) * channels * rows * size, rows, 0, 0, nothing,
+                            u.ctypes.data + (k * blocks + block) * channels * rows * size, rows, 0, 0, 1, nothing,
                             m + (k * ms + block * rows * held + low * width) * size, held, rows, VECTOR_BYTES, 1,
                         )  # fmt: skip
             _places(made, OUTPUTS, top - above, left, begin, trash, base, step)
@@ -186,7 +186,7 @@ def plan(x: Array, w: Array, bias: Array, out: Array, padding: Pair, clip: bool,
     side, rows = taps + OUTPUTS - 1, rows_for(filters, SHAPES)
     blocks = -(-filters // rows)
     laid = np.zeros((taps, taps, blocks, channels, rows), w.dtype)
-    _, into, _ = _matrices(side, w.dtype)
+    into = _filters(side, w.dtype)
     u = np.empty((len(into), blocks, channels, rows), w.dtype)
     for block in range(blocks):
         part = w[block * rows : (block + 1) * rows]
@@ -205,56 +205,65 @@ def _vectors(x: Array) -> int:
 
 
 @compiled
-def _gradient_items(begin_item, end_item, x, g, a, b, du, padding, rows, visit, domain):
-    # a part of the tiles and a row p of the domain: x (C, H, W, N), g (O, OH, OW, N), du (parts, side, side, O, C)
-    for item in range(begin_item, end_item):
+def _gradient_items(begin_item, end_item, pieces, x, g, du, padding, rows, domain):
+    # a part of the tiles and pieces of the lanes: x (C, H, W, N), g (O, OH, OW, N), du (parts, numbers, C, O or more)
+    for part in range(begin_item, end_item):
         size = x.itemsize
         width = VECTOR_BYTES // size
-        parts, side, _, filters, channels = du.shape
-        part, p = item // side, item % side
-        blocks, area = (filters + rows - 1) // rows, OUTPUTS * OUTPUTS
+        side, area = len(domain), OUTPUTS * OUTPUTS
+        parts, numbers, channels, filters = du.shape
         n = x.shape[3]
-        vectors = (n + width - 1) // width
+        everything = (n + width - 1) // width
+        held = (everything + pieces - 1) // pieces * width
         columns = (g.shape[2] + OUTPUTS - 1) // OUTPUTS
         tiles = (g.shape[1] + OUTPUTS - 1) // OUTPUTS * columns
-        held = visit * vectors * width
-        vs, ms = _apart(channels * held, width), _apart(blocks * rows * held, width)
-        room = np.empty(side * (vs + ms) + n + LINE // size, x.dtype)
-        room[-n - LINE // size :] = 0
+        vectors = filters // width
+        divisions = (vectors + VECTORS[rows] - 1) // VECTORS[rows]
+        vs, ms = _apart(channels * held, width), _apart(held * filters, width)
+        room = np.empty(numbers * (vs + ms + width) + (area + 1) * held * filters + LINE // size, x.dtype)
         v = (room.ctypes.data + LINE - 1) // LINE * LINE
-        m = v + side * vs * size
-        nothing = m + side * ms * size
-        sums = np.zeros((side, blocks, channels, rows, width), x.dtype)
-        numbers = side * side
+        m = v + numbers * vs * size
+        scratch = m + numbers * ms * size
+        turned = scratch + numbers * width * size
+        nothing = turned + area * held * filters * size
+        room[-held * filters - LINE // size :] = 0
         base, step, table = np.empty(numbers, np.int64), np.empty(numbers, np.int64), np.empty(numbers, np.int64)
-        last = tiles * (part + 1) // parts
-        for begin in range(tiles * part // parts, last, visit):
-            count = min(visit, last - begin)
-            for tile in range(count):
-                top, left = (begin + tile) // columns * OUTPUTS, (begin + tile) % columns * OUTPUTS
-                place = tile * vectors * width
-                _places(x, side, top - padding[0], left - padding[1], 0, nothing, base, step)
-                for c in range(channels):
-                    _channel(numbers, base, step, c, table)
-                    target = v + (c * held + place) * size
-                    input_row(x, domain, b[p].ctypes.data, table.ctypes.data, target, vs, width, n)
-                _places(g, OUTPUTS, top, left, 0, nothing, base, step)
-                for o in range(filters):
-                    _channel(area, base, step, o, table)
-                    target = m + (o // rows * rows * held + place * rows + o % rows * width) * size
-                    gradient_row(x, domain, a[p].ctypes.data, table.ctypes.data, target, ms, rows * width, n)
-            for q in range(side):
-                for block in range(blocks):
-                    for c in range(0, channels, TAP_COUNT[rows]):
-                        correlate(
-                            x, rows, min(TAP_COUNT[rows], channels - c), m + (q * ms + block * rows * held) * size, 0,
-                            v + (q * vs + c * held) * size, held, 0, 1, count * vectors * width,
-                            sums[q, block, c].ctypes.data,
+        du[part] = 0
+        for visit in range(tiles * pieces * part // parts, tiles * pieces * (part + 1) // parts):
+            piece, tile = visit // tiles, visit % tiles
+            first = everything * piece // pieces * width
+            lanes = min(n, everything * (piece + 1) // pieces * width) - first
+            top, left = tile // columns * OUTPUTS, tile % columns * OUTPUTS
+            _places(x, side, top - padding[0], left - padding[1], first, nothing, base, step)
+            for c in range(channels):
+                _channel(numbers, base, step, c, table)
+                inputs(x, domain, table.ctypes.data, v + c * held * size, vs, lanes, scratch)
+            _places(g, OUTPUTS, top, left, first, nothing, base, step)
+            for place in range(area):
+                table[place] = nothing
+                if base[place] != nothing:
+                    table[place] = turned + place * held * filters * size
+                    for o in range(0, filters, width):
+                        for lane in range(0, lanes, width):
+                            turn(
+                                x, base[place] + o * g.strides[0] + lane * size, g.strides[0] // size, len(g) - o,
+                                lanes - lane, table[place] + (lane * filters + o) * size, filters,
+                            )  # fmt: skip
+            gradients(x, domain, table.ctypes.data, m, ms, lanes * filters, scratch)
+            following = left - padding[1] + side  # as in _items
+            for k in range(numbers):
+                for segment in range(channels * side * k // numbers, channels * side * (k + 1) // numbers):
+                    _ask(x, segment, side, top - padding[0], following, first, lanes, False)
+                for segment in range(len(g) * OUTPUTS * k // numbers, len(g) * OUTPUTS * (k + 1) // numbers):
+                    _ask(g, segment, OUTPUTS, top, left + OUTPUTS, first, lanes, False)
+                for division in range(divisions):
+                    low, high = vectors * division // divisions, vectors * (division + 1) // divisions
+                    for c in range(0, channels, rows):
+                        gather(
+                            x, rows, high - low, m + (k * ms + low * width) * size, lanes, filters, 1, 0, 1, 0,
+                            v + (k * vs + c * held) * size, 1, 0, 0, held, nothing,
+                            du[part, k, c].ctypes.data + low * VECTOR_BYTES, filters, channels - c, VECTOR_BYTES, 0,
                         )  # fmt: skip
-        for q in range(side):
-            for o in range(filters):
-                for c in range(channels):
-                    du[part, p, q, o, c] = lane_sum(sums[q, o // rows, c, o % rows])
         room[0] = 0  # named here, so that its memory is kept until now
 
 
@@ -262,33 +271,44 @@ _call_gradient_items = by_address(_gradient_items)
 
 
 @compiled(parallel=True)
-def _gradient_parallel(address, first, last, x, g, a, b, du, padding, rows, visit, domain):
+def _gradient_parallel(address, first, last, pieces, x, g, du, padding, rows, domain):
     for item in numba.prange(first, last):
-        _call_gradient_items(
-            address, np.int64(item), np.int64(item + 1), (x, g, a, b, du, padding, rows, visit, domain)
-        )
+        _call_gradient_items(address, np.int64(item), np.int64(item + 1), (pieces, x, g, du, padding, rows, domain))
+
+
+def _gradient_rows(channels: int, vectors: int) -> int:
+    """Choose the rows of tiles of channels × vectors of filters by their multiply-adds and loads."""
+
+    def cost(rows: int) -> int:
+        divisions = -(-vectors // SHAPES[rows])
+        return -(-channels // rows) * (rows * vectors + rows * divisions + vectors)
+
+    return min(SHAPES, key=cost)
 
 
 def plan_weight_gradient(x: Array, g: Array, out: Array, padding: Pair, calls: Calls) -> None:
-    """Append the calls that fill out (O, C, taps, taps) from x (C, H, W, N) and g (O, OH, OW, N)."""
+    """Append the calls that fill out (O, C, taps, taps) from x (C, H, W, N) and g (O, OH, OW, N).
+
+    In the domain the filters are lanes, so that sums over samples are matrix products there.
+    """
     filters, channels, taps, _ = out.shape
-    side, rows = taps + OUTPUTS - 1, rows_for(filters, SHAPES)
-    a, into, b = _matrices(side, out.dtype)
+    side, width = taps + OUTPUTS - 1, VECTOR_BYTES // out.itemsize
+    into = _filters(side, out.dtype)
+    held = -(-filters // width) * width
     tiles = math.prod(-(-size // OUTPUTS) for size in g.shape[1:3])
-    visit = min(tiles, max(1, DOMAIN_BYTES // (side * (channels + filters) * _vectors(x) * VECTOR_BYTES)))
-    parts = max(1, tiles * _vectors(x) // SUMMED)
-    du = np.empty((parts, side, side, filters, channels), out.dtype)
-    total, sums = np.empty(du.shape[1:], out.dtype), np.empty((taps, taps, filters, channels), out.dtype)
-    arguments = (0, parts * side, x, g, a, b, du, padding, rows, visit, (0,) * side)
+    pieces = -(-_vectors(x) // max(1, DOMAIN_BYTES // (len(into) * (channels + held) * VECTOR_BYTES)))
+    du = np.empty((min(PARTS, tiles * pieces), len(into), channels, held), out.dtype)
+    total, sums = np.empty(du.shape[1:], out.dtype), np.empty((taps, taps, channels, held), out.dtype)
+    arguments = (0, len(du), pieces, x, g, du, padding, _gradient_rows(channels, held // width), (0,) * side)
     calls.append(divided(_gradient_items, _gradient_parallel, g.size * out[0].size / 4, *arguments))
     calls.append((np.add.reduce, (du, 0, None, total)))
-    back, lost = np.ascontiguousarray(into.T), np.empty((taps * taps, filters * channels), out.dtype)
+    back, lost = np.ascontiguousarray(into.T), np.empty((taps * taps, channels * held), out.dtype)
     flat, result = total.reshape(len(into), -1), sums.reshape(taps * taps, -1)
     calls.append((np.matmul, (back, flat, result)))
     calls.append((np.absolute, (flat, flat)))
     calls.append((np.matmul, (2 * np.finfo(out.dtype).eps * np.abs(back), flat, lost)))
     calls.append((_without_rounding, (sums.reshape(-1), lost.reshape(-1))))
-    calls.append((np.copyto, (out, sums.transpose(2, 3, 0, 1))))
+    calls.append((np.copyto, (out, sums[..., :filters].transpose(3, 2, 0, 1))))
 
 
 @compiled
