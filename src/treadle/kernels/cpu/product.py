@@ -66,8 +66,8 @@ def _rows(begin, end, a, b, out):
             for m in range(begin, end):
                 row, count = a[m].ctypes.data, 0
                 for k in range(first, stop, GROUP):
-                    found = nonzero(a, row + k * size, stop - k)
-                    count += append_places(found, k - first, places.ctypes.data + count)
+                    where = places.ctypes.data + count
+                    count += append_places(nonzero(a, row + k * size, stop - k), k - first, where)
                 if count or not first:
                     sparse_sum(
                         a, vectors, count, places.ctypes.data, row + first * size, 1, right, b.shape[1],
