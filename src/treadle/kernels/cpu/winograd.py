@@ -26,7 +26,7 @@ from treadle.kernels.cpu.tiles_winograd import MATRICES, OUTPUTS, gradients, inp
 Pair = tuple[int, int]
 
 FEWEST = 8  # channels and filters, below which tiles cost more than they save
-DOMAIN_BYTES = 3 * 2**17  # of the tiles that are in the domain together, which a second cache should hold
+DOMAIN_BYTES = 3 * 2**19  # of the tiles in the domain together: shorter runs of lanes cost more than a full cache
 LINE = 64  # bytes of a line of the cache
 PARTS = 8  # of the tiles, whose weight gradients are added up at the end
 
@@ -192,16 +192,18 @@ def plan(x: Array, w: Array, bias: Array, out: Array, padding: Pair, clip: bool,
         part = w[block * rows : (block + 1) * rows]
         calls.append((np.copyto, (laid[:, :, block, :, : len(part)], part.transpose(2, 3, 1, 0))))
     calls.append((np.matmul, (into, laid.reshape(taps * taps, -1), u.reshape(len(into), -1))))
-    most = max(1, DOMAIN_BYTES // (len(into) * (channels + blocks * rows) * VECTOR_BYTES))
-    pieces = -(-_vectors(x) // most)
-    items = -(-out.shape[1] // OUTPUTS) * pieces
+    tiles = -(-out.shape[1] // OUTPUTS)
+    pieces = _pieces(x, len(into) * (channels + blocks * rows), 2 * numba.get_num_threads() // tiles)
     nowhere = np.empty((0, 0, 0, 0), np.uint8)
-    arguments = (0, items, pieces, x, u, bias, out, padding, clip, nowhere, (1, 1), (0,) * side)
+    arguments = (0, tiles * pieces, pieces, x, u, bias, out, padding, clip, nowhere, (1, 1), (0,) * side)
     calls.append(divided(*FORMS, out.size * w[0].size / 4, *arguments))
 
 
-def _vectors(x: Array) -> int:
-    return -(-x.shape[3] * x.itemsize // VECTOR_BYTES)
+def _pieces(x: Array, numbers: int, least: int = 1) -> int:
+    """Pieces of the lanes of x, if a vector of them comes to some numbers in the domain."""
+    vectors = -(-x.shape[3] * x.itemsize // VECTOR_BYTES)
+    most = max(1, DOMAIN_BYTES // (numbers * VECTOR_BYTES))
+    return max(-(-vectors // most), min(least, vectors))
 
 
 @compiled
@@ -296,7 +298,7 @@ def plan_weight_gradient(x: Array, g: Array, out: Array, padding: Pair, calls: C
     into = _filters(side, out.dtype)
     held = -(-filters // width) * width
     tiles = math.prod(-(-size // OUTPUTS) for size in g.shape[1:3])
-    pieces = -(-_vectors(x) // max(1, DOMAIN_BYTES // (len(into) * (channels + held) * VECTOR_BYTES)))
+    pieces = _pieces(x, len(into) * (channels + held))
     du = np.empty((min(PARTS, tiles * pieces), len(into), channels, held), out.dtype)
     total, sums = np.empty(du.shape[1:], out.dtype), np.empty((taps, taps, channels, held), out.dtype)
     arguments = (0, len(du), pieces, x, g, du, padding, _gradient_rows(channels, held // width), (0,) * side)
