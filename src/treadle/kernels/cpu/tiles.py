@@ -191,16 +191,17 @@ def pack(context, like, rows, g, gr, lanes, out):
 
 
 @intrinsic
-def turn(context, like, x, stride, valid, lanes, out, apart):
-    """out[lane, r] = x[r, lane] for the lanes of a vector and as many rows r, with zeros for rows from `valid` on.
+def turn(context, like, x, stride, valid, lanes, out, apart, stored):
+    """out[lane, r] = x[r, lane] for at most a vector's lanes and as many rows r, `valid` of them of x, others 0.
 
-    x and out are addresses in bytes; a row of x follows the last after `stride` elements, one of out after `apart`.
+    `stored` rows r are stored. x and out are addresses in bytes; a row of x follows the last after `stride` elements,
+    one of out after `apart`.
     """
 
     def generate(context, builder, signature, args):
         e = Emitter(builder, signature.args[0].dtype)
-        (_, x, stride, valid, lanes, out, apart) = args
-        stride, apart, mask = e.bytes(stride), e.bytes(apart), e.mask(lanes)
+        (_, x, stride, valid, lanes, out, apart, stored) = args
+        stride, apart, mask, kept = e.bytes(stride), e.bytes(apart), e.mask(lanes), e.mask(stored)
         held = [cgutils.alloca_once(builder, e.vector) for _ in range(e.width)]
         for r, place in enumerate(held):
             builder.store(e.zero, place)
@@ -218,10 +219,11 @@ def turn(context, like, x, stride, valid, lanes, out, apart):
                         rows[place] = builder.shuffle_vector(*pair, ir.Constant(ir.VectorType(I32, e.width), order))
             distance //= 2
         for lane, row in enumerate(rows):
-            e.store(row, e.at(out, (I64(lane), apart)))
+            with builder.if_then(builder.icmp_signed("<", I64(lane), lanes)):
+                e.store(row, e.at(out, (I64(lane), apart)), kept)
         return context.get_dummy_value()
 
-    return types.void(like, *[types.int64] * 6), generate
+    return types.void(like, *[types.int64] * 7), generate
 
 
 def _prefetch(write: int) -> Any:

@@ -9,7 +9,8 @@ import numpy as np
 from treadle.kernels import reference
 from treadle.kernels.cpu.calls import Array, is_batch_last, memory
 from treadle.kernels.cpu.compile import compiled
-from treadle.kernels.cpu.tiles import largest_bits, prefetch_read
+from treadle.kernels.cpu.emit import VECTOR_BYTES
+from treadle.kernels.cpu.tiles import largest_bits, prefetch_read, turn
 
 AHEAD = 4  # samples
 
@@ -123,10 +124,18 @@ def _take_scaled(samples, indices, offset, factor, out):
 
 @compiled
 def _take_scaled_batch_last(samples, indices, offset, factor, out):
-    for begin in range(0, len(indices), 16):
-        for i in range(samples.shape[1]):
-            for n in range(begin, min(begin + 16, len(indices))):
-                out[i, n] = (out.dtype.type(samples[indices[n], i]) - offset) * factor
+    # a vector of samples at a time, which are then turned
+    size, columns = out.itemsize, samples.shape[1]
+    width = VECTOR_BYTES // size
+    rows = np.empty((width, columns), out.dtype)
+    for begin in range(0, len(indices), width):
+        count = min(width, len(indices) - begin)
+        _take_scaled(samples, indices[begin : begin + count], offset, factor, rows)
+        for i in range(0, columns, width):
+            turn(
+                out, rows.ctypes.data + i * size, columns, count, columns - i,
+                out.ctypes.data + (i * len(indices) + begin) * size, len(indices), count,
+            )  # fmt: skip
 
 
 def take_scaled(samples: Array, indices: Array, offset: Any, factor: Any, out: Array) -> None:

@@ -249,7 +249,7 @@ def _gradient_items(begin_item, end_item, pieces, x, g, du, padding, rows, domai
                         for lane in range(0, lanes, width):
                             turn(
                                 x, base[place] + o * g.strides[0] + lane * size, g.strides[0] // size, len(g) - o,
-                                lanes - lane, table[place] + (lane * filters + o) * size, filters,
+                                lanes - lane, table[place] + (lane * filters + o) * size, filters, width,
                             )  # fmt: skip
             gradients(x, domain, table.ctypes.data, m, ms, lanes * filters, scratch)
             following = left - padding[1] + side  # as in _items
