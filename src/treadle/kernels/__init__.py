@@ -94,19 +94,20 @@ def aligned_empty(shape: tuple[int, ...], dtype: Any) -> Array:
     """Make an array whose memory begins at a line of the cache; vectors that cross two lines take twice as long.
 
     Large arrays lie side by side in blocks of memory, for which the system takes large pages: that saves a twentieth
-    of the time of a convolutional network. A block is given back with the last of its arrays.
+    of the time of a convolutional network. A block is given back with the last of its arrays; what would fill one has
+    memory of its own.
 
     >>> aligned_empty((3, 5), np.float32).ctypes.data % ALIGNMENT
     0
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    if size < LARGE:
+    if not LARGE <= size < BLOCK:  # the last block is kept for those that follow
         memory, begin = np.empty(size + ALIGNMENT, np.uint8), 0
     else:
         with _block_lock:
             memory, begin = _block[0]
             if memory.size - begin < size + ALIGNMENT:
-                memory, begin = np.empty(max(BLOCK, size + ALIGNMENT), np.uint8), 0
+                memory, begin = np.empty(BLOCK + ALIGNMENT, np.uint8), 0
             begin += -(memory.ctypes.data + begin) % ALIGNMENT
             _block[0] = (memory, begin + size)
     begin += -(memory.ctypes.data + begin) % ALIGNMENT
