@@ -20,7 +20,7 @@ def compute(function, arrays, put, wrap=lambda array: array, data=0):
 
 
 def record(function, arrays, k, data=0):
-    """Return the recorder, the calls, and where the results go."""
+    """Return the recorder, the recording, and where the results go."""
     recorder, places = Recorder(k, arrays), {}
 
     def put(number, value):
@@ -36,8 +36,11 @@ def record(function, arrays, k, data=0):
 
 def require_same(function, arrays, k, data=0):
     """Run a recording on the numbers it was made with and on others; fail unless all results are those of the tape."""
-    recorder, calls, places = record(function, arrays, k, data)
+    recorder, recording, places = record(function, arrays, k, data)
+    memory = kernels.aligned_empty((recording.size,), np.uint8)
+    calls = recording.calls(memory)
     for change in range(3):
+        memory[...] = np.random.default_rng(change).integers(0, 256, memory.size)  # what another recording leaves
         for number, array in enumerate(arrays if change else ()):
             array[...] = np.roll(array, number + change) if array.size > 1 else array * 0.75
         with np.errstate(all="ignore"):
@@ -49,7 +52,7 @@ def require_same(function, arrays, k, data=0):
         for number, place in places.items():
             value = np.zeros_like(place) if wanted[number] is None else wanted[number]
             np.testing.assert_array_equal(place, value, err_msg=f"result {number}, numbers {change}")
-    return [entry.name for entry in getattr(k, "fuse", list)(recorder.entries)]
+    return [entry.name for entry in getattr(k, "fuse", list)(recorder.entries())]
 
 
 def numbers(shape, dtype=np.float64, seed=0):

@@ -77,7 +77,7 @@ def test_a_convolution_that_is_itself_wanted_is_not_lost_to_fusion():
         other = np.empty((5, 3, 6, 6))
         recorder.result(ops.relu(y).data, other)
         recorder.result(y.data, place)
-    calls = recorder.finish()
+    calls = recorder.finish().calls()
     x *= 3
     for function, arguments in calls:
         function(*arguments)

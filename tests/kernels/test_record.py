@@ -123,7 +123,7 @@ def test_kernels_that_return_their_input_or_a_view_of_it(kernel):
     x, place = numbers(6), np.empty(len(kernel(np.empty(6))))
     recorder = Recorder(Kernels, [x])
     recorder.result(recorder.strange(recorder.strange(recorder.recorded(x)))[:3], place[:3])
-    calls = recorder.finish()
+    calls = recorder.finish().calls()
     x[...] = numbers(6, seed=1)
     for function, arguments in calls:
         function(*arguments)
@@ -134,9 +134,9 @@ def test_kernels_that_return_their_input_or_a_view_of_it(kernel):
 def test_constants_changed_in_their_place_take_effect(k):
     factor = numbers(4, seed=1)
     x = numbers((3, 4))
-    _, calls, places = record(lambda x: x * factor, [x], k)
+    _, recording, places = record(lambda x: x * factor, [x], k)
     factor *= 2
-    for function, arguments in calls:
+    for function, arguments in recording.calls():
         function(*arguments)
     np.testing.assert_array_equal(places[0], x * factor)
 

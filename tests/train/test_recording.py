@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -217,6 +218,44 @@ def test_a_trained_parameter_has_no_update_but_by_its_gradient():
 
     with pytest.raises(TreadleError, match=r"a gets a gradient and cannot be given to mode\.update: make it trained="):
         steps(Net(function, a=(1,)), line().train, SquaredError())
+
+
+# --- Memory ------------------------------------------------------------------------------------------------------
+
+
+def test_tape_and_recordings_are_not_in_memory_together_and_recordings_share_it(monkeypatch):
+    monkeypatch.setattr(kernels, "BLOCK", 0)  # each array has memory of its own, which is counted exactly
+    rng = np.random.default_rng(0)
+    data = Dataset(rng.integers(0, 256, (60, 3, 32, 32), np.uint8), rng.integers(0, 4, 60), tuple("abcd"), "random")
+    layers = [part for _ in range(3) for part in (Conv2d(4, 3, padding=1), BatchNorm(), ReLU())]
+    network, loss = Sequential(*layers, td.nn.Residual(*layers), td.nn.GlobalAvgPool2d(), Linear(4)), CrossEntropy()
+    params = network.init(data.shape, seed=0)
+    trained = {path for path, spec in leaves(network.parameters(data.shape)) if spec.trained}
+    feed = Feed(data, SCALES["minmax"]().fit(data.inputs), loss, np.dtype(np.float32))
+
+    def step(size):
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        gradients.step(np.arange(size), 0)
+        current, peak = tracemalloc.get_traced_memory()
+        return current - before, peak - before
+
+    with kernels.use(cpu):
+        gradients = Gradients(network, loss, params, trained, feed)
+        for _ in range(2):
+            gradients.step(np.arange(60), 0)  # loads the kernels, which takes memory too
+        gradients = Gradients(network, loss, params, trained, feed)
+        tracemalloc.start()
+        try:
+            (_, tape), (recording, second), (_, third), fourth, fifth = (step(60) for _ in range(5))
+            another = sum(step(size)[0] for size in (50, 50, 50, 60, 50))
+        finally:
+            tracemalloc.stop()
+    assert gradients.why_not is None
+    assert recording < 0.6 * tape
+    assert max(second, third + recording) < 1.1 * tape
+    assert max(*fourth, *fifth) < 0.05 * tape
+    assert another < 0.25 * recording
 
 
 # --- What stays on the tape ----------------------------------------------------------------------------------------

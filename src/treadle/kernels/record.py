@@ -1,25 +1,25 @@
 """Recording a computation once and running it again on other numbers in the same arrays.
 
 While a function is recorded, its arrays travel as `Recorded`, which computes as usual and keeps a list of what was
-done. The arrays that came out are then the buffers of every further run: nothing is allocated, no shape is looked
-at, and a view of a buffer costs nothing. What reads a number in Python, as `if x > 0` or `float(x)`, cannot be
-recorded, for it might go another way next time, and raises `NotRecordable`.
+done, but no array that was computed. The list is then planned as calls on buffers: in a further run nothing is
+allocated, no shape is looked at, and a view of a buffer costs nothing. What reads a number in Python, as `if x > 0`
+or `float(x)`, cannot be recorded, for it might go another way next time, and raises `NotRecordable`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
 
 from treadle.errors import TreadleError
+from treadle.kernels.buffers import Call, Layout, Recording, Space, flat
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
 class NotRecordable(TreadleError):  # noqa: N818 - says what a computation is, and stops nothing
@@ -46,30 +46,16 @@ class Entry:
 
 
 def planned(
-    name: str,
-    function: Callable[..., Any],
-    operands: tuple[Any, ...],
-    settings: dict[str, Any],
-    out: Array | None = None,
+    name: str, function: Callable[..., Any], operands: tuple[Any, ...], settings: dict[str, Any], out: Array
 ) -> Entry:
-    """Plan an operation and run it, into a new array unless one is given."""
+    """Plan an operation whose output goes into an array; nothing is computed."""
     if hasattr(function, "plan"):
-        out, calls = function.plan(*operands, **settings, **({} if out is None else {"out": out}))
-        for call, arguments in calls:
-            call(*arguments)
-        return Entry(name, function, operands, settings, out, calls)
-    if isinstance(function, np.ufunc) and not settings:
-        result = np.asarray(function(*operands, out=out))
-        call = (_apply, (function, result, *operands)) if function in _NAMED_OUT else (function, (*operands, result))
-        return Entry(name, function, operands, settings, result, [call])
-    result = np.asarray(function(*operands, **settings))
-    if any(isinstance(operand, np.ndarray) and np.may_share_memory(operand, result) for operand in operands):
-        return Entry(name, function, operands, settings, result, [])  # a view: it is there already
-    if out is None:
-        out = result
+        calls = function.plan(*operands, **settings, out=out)[1]
+    elif isinstance(function, np.ufunc) and not settings:
+        calls = [(_apply, (function, out, *operands)) if function in _NAMED_OUT else (function, (*operands, out))]
     else:
-        np.copyto(out, result)
-    return Entry(name, function, operands, settings, out, [(_copy, (out, function, operands, settings))])
+        calls = [(_copy, (out, function, operands, settings))]
+    return Entry(name, function, operands, settings, out, calls)
 
 
 _NAMED_OUT = (np.maximum, np.minimum)  # a third array in their call may come to mean something else
@@ -150,6 +136,24 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
         raise NotRecordable("item()")
 
 
+@dataclass(frozen=True)
+class _Number:
+    """Stands for an array that is computed, by the number of its operation, or for an input, by a negative one."""
+
+    number: int
+
+
+@dataclass
+class _Operation:
+    """What was computed: operands are numbers and constants; the layout of the result is None for a view."""
+
+    name: str
+    function: Callable[..., Any]
+    operands: tuple[Any, ...]
+    settings: dict[str, Any]
+    layout: Layout | None
+
+
 class Recorder:
     """Kernels that record: a namespace with the names of the kernels given.
 
@@ -160,9 +164,9 @@ class Recorder:
 
     def __init__(self, kernels: Any, inputs: Sequence[Array]) -> None:
         self.kernels = kernels
-        self.inputs = {id(array): -number for number, array in enumerate(inputs, 1)}
-        self.entries: list[Entry] = []
+        self.inputs = {-number: array for number, array in enumerate(inputs, 1)}
         self.outline: list[Any] = []
+        self._operations: list[_Operation] = []
         self._targets: list[tuple[Any, Array]] = []
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -171,7 +175,7 @@ class Recorder:
 
     def recorded(self, array: Array) -> Recorded:
         """Let one of the inputs travel through what is recorded."""
-        return Recorded(array, self, self.inputs[id(array)])
+        return Recorded(array, self, next(number for number, found in self.inputs.items() if found is array))
 
     def apply(
         self, name: str, function: Callable[..., Any], operands: tuple[Any, ...], settings: dict[str, Any]
@@ -181,29 +185,30 @@ class Recorder:
             raise NotRecordable(f"an array given to {name} as a setting")
         if name in ("getitem", "scatter_add") and any(map(_is_mask, flat((operands[1],)))):
             raise NotRecordable("a mask as index")
-        if not any(isinstance(part, Recorded) for o in operands for part in (o if isinstance(o, tuple) else (o,))):
+        if not any(isinstance(part, Recorded) for part in flat(operands)):
             return function(*operands, **settings)  # of constants: itself one
+        arrays = _each(operands, Recorded, lambda value: value.array)
+        result = np.asarray(function(*arrays, **settings))
+        made = hasattr(function, "plan") or isinstance(function, np.ufunc)
+        view = not made and any(isinstance(a, np.ndarray) and np.may_share_memory(a, result) for a in flat(arrays))
+        numbers = _each(operands, Recorded, lambda value: _Number(value.number))
         self.outline.append((name, [_mark(o) for o in operands], repr(settings)))
-        self.entries.append(planned(name, function, tuple(map(_plain, operands)), settings))
-        return Recorded(self.entries[-1].out, self, len(self.entries) - 1)
+        self._operations.append(_Operation(name, function, numbers, settings, None if view else Layout.of(result)))
+        return Recorded(result, self, len(self._operations) - 1)
 
     def result(self, value: Any, place: Array) -> None:
         """Say that a value, recorded or constant, is wanted in an array; None stands for zeros."""
-        self._targets.append((value, place))
+        self._targets.append((_Number(value.number) if isinstance(value, Recorded) else value, place))
 
-    def close(self) -> None:
-        """Let go of all arrays now: they and the recorder hold each other."""
-        self.entries, self._targets = [], []
-
-    def finish(self) -> list[Call]:
+    def finish(self) -> Recording:
         """Return all calls in order, fused where the kernels can, with the results going to their places."""
-        entries = list(self.entries)
+        space, arrays, entries = self._plan()
         moved: dict[int, Array] = {}
         for value, place in self._targets:
             if value is None:
-                entries.append(Entry("result", place.fill, (), {}, place, [(place.fill, (0,))]))
+                entries.append(Entry("result", np.copyto, (), {}, place, [(np.copyto, (place, 0))]))
                 continue
-            plain = _plain(value)
+            plain = arrays[value.number] if isinstance(value, _Number) else value
             makers = [number for number, entry in enumerate(entries) if entry.out is plain and entry.calls]
             used = any(plain is other for entry in entries for other in flat(entry.operands))
             if makers and not used and plain.strides == place.strides:  # kernels rely on the order in memory
@@ -213,26 +218,38 @@ class Recorder:
                 plain = moved.get(id(plain), plain)  # an entry, so that what is wanted has one more user
                 entries.append(Entry("result", np.copyto, (plain,), {}, place, [(np.copyto, (place, plain))]))
         fused = getattr(self.kernels, "fuse", list)(entries)
-        return [call for entry in fused for call in entry.calls]
+        return Recording([call for entry in fused for call in entry.calls], space)
 
+    def entries(self) -> list[Entry]:
+        """Return the operations, planned in reserved space."""
+        return self._plan()[2]
 
-def flat(operands: tuple[Any, ...]) -> Iterator[Any]:
-    """Yield the operands, and in place of tuples what is in them."""
-    for operand in operands:
-        if isinstance(operand, tuple):
-            yield from flat(operand)
-        else:
-            yield operand
+    def _plan(self) -> tuple[Space, dict[int, Array], list[Entry]]:
+        """Return all operations planned, the arrays by their numbers, and the space in which those lie."""
+        space = Space([operation.layout for operation in self._operations if operation.layout])
+        outs = iter(space.arrays)
+        arrays, entries = dict(self.inputs), []
+        for number, operation in enumerate(self._operations):
+            name, function, settings = operation.name, operation.function, operation.settings
+            operands = _each(operation.operands, _Number, lambda value: arrays[value.number])
+            if operation.layout is None:  # a view: it is there already
+                entry = Entry(name, function, operands, settings, np.asarray(function(*operands, **settings)), [])
+            else:
+                entry = planned(name, function, operands, settings, next(outs))
+            entries.append(entry)
+            arrays[number] = entry.out
+        return space, arrays, entries
 
 
 def _is_mask(index: Any) -> bool:
     return isinstance(index, Recorded) and index.dtype == bool
 
 
-def _plain(operand: Any) -> Any:
-    if isinstance(operand, Recorded):
-        return operand.array
-    return tuple(map(_plain, operand)) if isinstance(operand, tuple) else operand
+def _each(operand: Any, kind: type, function: Callable[[Any], Any]) -> Any:
+    """Return an operand with something else in place of each part of a kind; parts may lie in tuples."""
+    if isinstance(operand, tuple):
+        return tuple(_each(part, kind, function) for part in operand)
+    return function(operand) if isinstance(operand, kind) else operand
 
 
 def _mark(operand: Any) -> Any:

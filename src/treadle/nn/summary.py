@@ -176,9 +176,9 @@ def summary(network: Module, data: Any, *, batch_size: int = 100, optimizer: Opt
 
         parameters + gradients of the trained ones + state of the optimiser + batch_size · (inputs + activations)
 
-    This is the least that training can do with. Not counted are the data set, Python and the libraries, and what a
-    step needs beside: what a layer computes on the way to its output, gradients of outputs, work space of
-    convolutions. `fit` keeps arrays for these too, several times as much in convolutional networks.
+    This is the least that training can do with: the first batches need all of it, those that follow mostly less. Not
+    counted are the data set, Python and the libraries, and what a step needs beside: what a layer computes on the way
+    to its output, gradients of outputs, work space of convolutions.
 
     Args:
         network: any module.

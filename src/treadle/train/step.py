@@ -16,6 +16,7 @@ import numpy as np
 from treadle import kernels
 from treadle.autodiff.tape import gradients
 from treadle.errors import TreadleError
+from treadle.kernels.buffers import Call, Recording
 from treadle.kernels.record import NotRecordable, Recorder
 from treadle.losses import Loss
 from treadle.nn import Mode, Module
@@ -54,12 +55,13 @@ def flat(tree: Tree, paths: set[str]) -> tuple[Array, Tree]:
 
 @dataclass
 class _Shape:
-    """What is kept for batches of one shape: their arrays, how often they came, and the calls of a recording."""
+    """What is kept for batches of one shape: their arrays, how often they came, a recording, its calls in memory."""
 
     inputs: Array
     targets: Array
     count: int = 0
-    calls: list[Any] | None = None
+    recording: Recording | None = None
+    calls: list[Call] | None = None
     loss: Array | None = None
     updates: tuple[str, ...] = ()
 
@@ -67,9 +69,10 @@ class _Shape:
 class Gradients:
     """Loss and gradients of a network for one batch after another.
 
-    The second batch of a shape is recorded, twice over. This batch and the next are computed from the recording and
-    on the tape. Where the two recordings or their results differ, or Python looks at a number, network and loss are no
-    pure functions of arrays, and training stays on the tape; `why_not` then says why.
+    The second batch of a shape is recorded, twice over. This batch and the next are computed on the tape and from the
+    recording, which are never in memory together. Where the two recordings or their results differ, or Python looks
+    at a number, network and loss are no pure functions of arrays, and training stays on the tape; `why_not` then says
+    why.
 
     What no comparison of the first batches shows remains unseen: a module or loss that computes something else from a
     later batch on, because an attribute was set or a call counted. Changes in the place of an array take effect where
@@ -96,6 +99,7 @@ class Gradients:
         self.batch: tuple[Array, Array, Array] | None = None  # of the last step, with the numbers of its samples
         self.why_not: str | None = None
         self._shapes: dict[int, _Shape] = {}
+        self._memory: Array | None = None  # of the recordings, of which one runs at a time
 
     def step(self, indices: Array, key: int, read: Callable[[Array, Array], None] | None = None) -> float:
         """Compute the loss of samples by their numbers; its gradients are then in `vector`, by path in `tree`.
@@ -116,7 +120,7 @@ class Gradients:
         shape.count += 1
         if shape.count == 2 and self.why_not is None:
             self._record(shape)
-        if shape.calls is None or not self._replay(shape):
+        if shape.recording is None or not self._replay(shape):
             shape.loss, shape.updates = self._compute(shape, None)
         self.updates = {path: self._targets[path] for path in shape.updates}
         assert shape.loss is not None
@@ -145,6 +149,8 @@ class Gradients:
         def traced(array: Array) -> Any:
             return array if recorder is None else recorder.recorded(array)
 
+        self._let_go()
+
         def put(value: Any, place: Array) -> None:
             if recorder is None:
                 np.copyto(place, 0 if value is None else value)
@@ -172,10 +178,8 @@ class Gradients:
     def _record(self, shape: _Shape) -> None:
         inputs = [shape.inputs, shape.targets, self.key, *self.places.values()]
         outlines = []
-        recorder = Recorder(kernels.active(), inputs)
         try:
             for _ in range(2):
-                recorder.close()
                 recorder = Recorder(kernels.active(), inputs)
                 with kernels.use(recorder):
                     shape.loss, shape.updates = self._compute(shape, recorder)
@@ -183,39 +187,56 @@ class Gradients:
             if outlines[0] != outlines[1]:
                 self._stay_on_tape("two passes over one batch did not do the same")
             else:
-                shape.calls = recorder.finish()
+                shape.recording = recorder.finish()
         except NotRecordable as error:
             self._stay_on_tape(str(error))
         except Exception as error:  # on the tape it may go well, or fail with an error that names the op
             self._stay_on_tape(f"a pass could not be recorded: {error}")
-        finally:
-            recorder.close()
 
     def _replay(self, shape: _Shape) -> bool:
-        """Run the calls of a recording; return whether their results hold."""
+        """Run the calls of a recording; return whether their results hold. The first are compared with the tape's."""
+        computed = None
+        if shape.count <= CHECKED:
+            loss, updates = self._compute(shape, None)
+            computed = [loss, self.vector.copy(), self.running.copy()]
         try:
-            for function, arguments in shape.calls or ():
+            for function, arguments in shape.calls or self._bind(shape):
                 function(*arguments)
         except Exception as error:
             self._stay_on_tape(f"a recorded pass failed: {error}")
             return False
-        if shape.count <= CHECKED:
-            self._check(shape)
+        if computed:
+            self._check(shape, computed, updates)
         return True
 
-    def _check(self, shape: _Shape) -> None:
+    def _check(self, shape: _Shape, computed: list[Array], updates: tuple[str, ...]) -> None:
         """Compare the results of a recording with those of the tape, which take their place."""
         assert shape.loss is not None
-        replayed = [shape.loss, self.vector.copy(), self.running.copy()]
-        loss, updates = self._compute(shape, None)
-        computed = [loss, self.vector, self.running]
+        replayed = [shape.loss, self.vector, self.running]
         same = all(np.array_equal(a, b, equal_nan=True) for a, b in zip(replayed, computed, strict=True))
         if not same or updates != shape.updates:
             self._stay_on_tape("a recorded pass gave other numbers than the tape")
         shape.updates = updates
-        np.copyto(shape.loss, loss)
+        for place, value in zip(replayed, computed, strict=True):
+            np.copyto(place, value)
+
+    def _bind(self, shape: _Shape) -> list[Call]:
+        """Return the calls of a recording in the memory that all recordings share."""
+        assert shape.recording is not None
+        if self._memory is None or self._memory.size < shape.recording.size:
+            self._let_go()
+            self._memory = kernels.aligned_empty((shape.recording.size,), np.uint8)
+        shape.calls = shape.recording.calls(self._memory)
+        return shape.calls
+
+    def _let_go(self) -> None:
+        """Free the memory of the recordings: the tape needs as much, and more."""
+        self._memory = None
+        for shape in self._shapes.values():
+            shape.calls = None
 
     def _stay_on_tape(self, reason: str) -> None:
         self.why_not = reason
+        self._let_go()
         for shape in self._shapes.values():
-            shape.calls = None
+            shape.recording = None

@@ -283,7 +283,7 @@ def conv2d_input_gradient(
     calls: Calls = []
     out = batch_array(shape, g.dtype) if out is None else out
     if not out.size or not g.size:
-        calls.append((out.fill, (0,)))
+        calls.append((np.copyto, (out, 0)))
         return out, calls
     g = batch_last(g, calls)
     n, _, height, width = shape
@@ -320,7 +320,7 @@ def conv2d_weight_gradient(
     calls: Calls = []
     out = np.empty(shape, g.dtype) if out is None else out
     if not out.size or not g.size:
-        calls.append((out.fill, (0,)))
+        calls.append((np.copyto, (out, 0)))
         return out, calls
     g, x = batch_last(g, calls), batch_last(x, calls)
     if winograd.fits(len(x), shape[1], shape[0] // groups, shape[2:], stride, padding, dilation, g.itemsize):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from treadle.kernels.buffers import flat
 from treadle.kernels.cpu.calls import Array, Calls, batch_last, chosen, is_batch_last, planes
 from treadle.kernels.cpu.fused import convolve_pool, scatter
 from treadle.kernels.cpu.normalization import (
@@ -16,7 +17,7 @@ from treadle.kernels.cpu.normalization import (
     normalize_gradient_parallel,
     normalize_parallel,
 )
-from treadle.kernels.record import Entry, flat
+from treadle.kernels.record import Entry
 
 
 def fuse(entries: list[Entry]) -> list[Entry]:
@@ -74,13 +75,11 @@ def _with_pooling(entries: list[Entry]) -> list[Entry]:
         fused[place] = Entry(
             "conv2d_max_pool2d", first.function, first.operands, {}, pool.out, [*first.calls[:-1], call]
         )
-        call[0](*call[1])
         if backward is not None:
             calls: Calls = []
             g = batch_last(backward.operands[0], calls)
             totals = np.empty(backward.out.shape[1:3], np.float64)
             calls.append(scatter(g, places, backward.out, totals, size))
-            calls[-1][0](*calls[-1][1])
             for entry in entries:  # the bias is summed from the totals of the rows
                 if entry.name == "sum" and entry.operands[0] is backward.out and len(entry.calls) == 2:
                     entry.calls[:] = [(entry.calls[1][0], (totals, entry.calls[1][1][1]))]

@@ -119,7 +119,7 @@ def max_pool2d_gradient(
     calls: Calls = []
     out = batch_array(x.shape, x.dtype) if out is None else out
     if not y.size:
-        calls.append((out.fill, (0,)))
+        calls.append((np.copyto, (out, 0)))
         return out, calls
     g, y, x = batch_last(g, calls), batch_last(y, calls), batch_last(x, calls)
     tiled = size == stride and padding == (0, 0) and all(n % k == 0 for n, k in zip(x.shape[2:], size, strict=True))
