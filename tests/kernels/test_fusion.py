@@ -46,6 +46,23 @@ def test_what_is_fused_is_the_same_to_the_bit(function, left, n, dtype):
     assert "relu" not in names
 
 
+@DTYPES
+@pytest.mark.parametrize("n", [1, 5, 16])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("height", "spread"), [(1, True), (2, True), (3, False), (4, True)])
+def test_gradients_of_windows_go_to_the_filters_of_a_first_layer_without_being_written(height, spread, bias, n, dtype):
+    def function(x, w, *b):
+        return ops.max_pool2d(ops.relu(ops.conv2d(x, w, *b, padding=1)), size=(height, 3))
+
+    x = kernels.batch_array((n, 2, 12, 9), dtype)
+    x[...] = numbers(x.shape, dtype)
+    arrays = [x, numbers((7, 2, 3, 3), dtype, 1), *([numbers((7,), dtype, 2)] if bias else [])]
+    names = require_same(function, arrays, cpu, data=1)
+    assert ("conv2d_pooled_weight_gradient" in names) == spread
+    assert ("max_pool2d_scatter" in names) != spread
+    assert "conv2d_pooled_weight_gradient" not in require_same(function, arrays, cpu)  # the images want gradients too
+
+
 @pytest.mark.parametrize(
     "function",
     [

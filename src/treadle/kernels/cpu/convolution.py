@@ -20,8 +20,10 @@ from treadle.kernels import batch_array
 from treadle.kernels.cpu import winograd
 from treadle.kernels.cpu.calls import Array, Call, Calls, batch_last, by_address, divided, eager, memory, planes
 from treadle.kernels.cpu.compile import compiled
+from treadle.kernels.cpu.elementwise import total
 from treadle.kernels.cpu.emit import SHAPES, TAPS, VECTOR_BYTES, rows_for
 from treadle.kernels.cpu.tiles import TAP_COUNT, VECTORS, correlate, gather, lane_sum, pack
+from treadle.kernels.cpu.tiles_pooling import pool_scatter
 
 Pair = tuple[int, int]
 
@@ -29,6 +31,8 @@ TILE_BYTES = 24 * 1024  # of the inputs that all filters meet before the next ar
 GRADIENT_BYTES = 32 * 1024  # of a block of gradients that stays in the first cache
 SUM_BYTES = 96 * 1024  # of the sums that a block of gradients is added to before the next is read
 CHUNK = 512  # lanes in a piece of work
+ROWS = 4  # of gradients that are added up at a time, a multiple of the height of the windows that are pooled
+_NOT_POOLED = (np.empty((0, 0, 0), np.uint8), (1, 1), np.empty((0, 0), np.float64))
 
 
 @compiled
@@ -85,13 +89,51 @@ def _gather_parallel(address, first, last, x, w, bias, out, blocks, above, rows,
 
 
 @compiled
-def _correlate_items(begin_item, end_item, x, g, out, runs, n, stride, padding, dilation, tile_rows, group):
-    # gradients of a block of filters by a group of channels: x (C, H, W·N), g (O, HO, WO·N), out (O, C, KH, KW)
+def _correlate_rows(
+    top, bottom, source, gc, gr, x, runs, n, stride, padding, dilation, tile_rows, c0, channels, kh, kw, packed, sums
+):
+    # add what the rows top to bottom of gradients give, the first of which lies at the address `source`
+    size = x.itemsize
+    width, most = VECTOR_BYTES // size, TAP_COUNT[tile_rows]
+    xc, xh = x.strides[0] // size, x.strides[1] // size
+    for number in range(len(runs)):
+        place, lanes, q, nq, _, column, across = runs[number]
+        vectors = (lanes + width - 1) // width
+        gh = vectors * tile_rows * width
+        piece = max(1, GRADIENT_BYTES // (gh * size))  # rows of gradients that stay in the first cache
+        for begin in range(top, bottom, piece):
+            end = min(begin + piece, bottom)
+            for h in range(begin, end):
+                g0 = source + ((h - top) * gr + place) * size
+                pack(x, tile_rows, g0, gc, lanes, packed.ctypes.data + (h - begin) * gh * size)
+            for c in range(channels):
+                for k in range(kh):
+                    # rows h of the outputs meet rows h · stride + shift of the inputs
+                    shift = k * dilation - padding
+                    low = max(begin, -(shift // stride))
+                    high = min(end, (x.shape[1] - 1 - shift) // stride + 1)
+                    if low >= high:
+                        continue
+                    g0 = packed.ctypes.data + (low - begin) * gh * size
+                    x0 = x.ctypes.data + ((c0 + c) * xc + (low * stride + shift) * xh + column) * size
+                    for t in range(0, nq, most):
+                        s0 = sums.ctypes.data + ((c * kh + k) * kw + q + t) * tile_rows * width * size
+                        correlate(
+                            x, tile_rows, min(most, nq - t), g0, gh, x0 + t * across * n * size, across * n,
+                            stride * xh, high - low, lanes, s0,
+                        )  # fmt: skip
+
+
+@compiled
+def _correlate_items(
+    begin_item, end_item, x, g, out, runs, n, stride, padding, dilation, tile_rows, group, places, window, totals
+):
+    # gradients of a block of filters by a group of channels: x (C, H, W·N), g (O, HO, WO·N), out (O, C, KH, KW); where
+    # places (O, PH, PW·N) has any, g is that of pooled windows, spread here, and totals (O, HO) gets sums of its rows
     for item in range(begin_item, end_item):
         size = x.itemsize
-        width, most = VECTOR_BYTES // size, TAP_COUNT[tile_rows]
+        width = VECTOR_BYTES // size
         kh, kw = out.shape[2], out.shape[3]
-        xc, xh, gc = x.strides[0] // size, x.strides[1] // size, g.strides[0] // size
         groups = (out.shape[1] + group - 1) // group
         block = item // groups
         c0 = (item - block * groups) * group
@@ -99,32 +141,27 @@ def _correlate_items(begin_item, end_item, x, g, out, runs, n, stride, padding, 
         first = min(block * tile_rows, out.shape[0] - tile_rows)  # the last block may compute some filters again
         sums = np.zeros((channels, kh * kw, tile_rows, width), x.dtype)
         packed = np.empty(GRADIENT_BYTES // size + tile_rows * (CHUNK + width), x.dtype)
-        for number in range(len(runs)):
-            place, lanes, q, nq, _, column, across = runs[number]
-            vectors = (lanes + width - 1) // width
-            gh = vectors * tile_rows * width
-            piece = max(1, GRADIENT_BYTES // (gh * size))  # rows of gradients that stay in the first cache
-            for begin in range(0, g.shape[1], piece):
-                end = min(begin + piece, g.shape[1])
-                for h in range(begin, end):
-                    g0 = g.ctypes.data + (first * gc + h * g.strides[1] // size + place) * size
-                    pack(g, tile_rows, g0, gc, lanes, packed.ctypes.data + (h - begin) * gh * size)
-                for c in range(channels):
-                    for k in range(kh):
-                        # rows h of the outputs meet rows h · stride + shift of the inputs
-                        shift = k * dilation - padding
-                        low = max(begin, -(shift // stride))
-                        high = min(end, (x.shape[1] - 1 - shift) // stride + 1)
-                        if low >= high:
-                            continue
-                        g0 = packed.ctypes.data + (low - begin) * gh * size
-                        x0 = x.ctypes.data + ((c0 + c) * xc + (low * stride + shift) * xh + column) * size
-                        for t in range(0, nq, most):
-                            s0 = sums.ctypes.data + ((c * kh + k) * kw + q + t) * tile_rows * width * size
-                            correlate(
-                                x, tile_rows, min(most, nq - t), g0, gh, x0 + t * across * n * size, across * n,
-                                stride * xh, high - low, lanes, s0,
+        height, across = g.shape[1] * window[0], g.shape[2] * window[1]
+        spread = np.empty((tile_rows, ROWS if places.size else 0, across), x.dtype)
+        for top in range(0, height, ROWS):
+            bottom = min(top + ROWS, height)
+            source, gc, gr = g[first, top:].ctypes.data, g.strides[0] // size, g.strides[1] // size
+            if places.size:
+                source, gc, gr = spread.ctypes.data, ROWS * across, across
+                for r in range(tile_rows):
+                    for row in range(top // window[0], bottom // window[0]):
+                        for column in range(0, g.shape[2], n):
+                            pool_scatter(
+                                g, g[first + r, row, column:].ctypes.data, places[first + r, row, column:].ctypes.data,
+                                spread[r, row * window[0] - top, column * window[1] :].ctypes.data,
+                                window[0], across, window[1], n, n,
                             )  # fmt: skip
+                    for h in range(top, bottom):
+                        totals[first + r, h] = total(spread[r, h - top])
+            _correlate_rows(
+                top, bottom, source, gc, gr, x, runs, n, stride, padding, dilation, tile_rows, c0, channels, kh, kw,
+                packed, sums,
+            )  # fmt: skip
         for c in range(channels):
             for tap in range(kh * kw):
                 for r in range(tile_rows):
@@ -135,12 +172,17 @@ _call_correlate_items = by_address(_correlate_items)
 
 
 @compiled(parallel=True)
-def _correlate_parallel(address, first, last, x, g, out, runs, n, stride, padding, dilation, tile_rows, group):
+def _correlate_parallel(
+    address, first, last, x, g, out, runs, n, stride, padding, dilation, tile_rows, group, places, window, totals
+):
     for item in numba.prange(first, last):
         _call_correlate_items(
             address, np.int64(item), np.int64(item + 1),
-            (x, g, out, runs, n, stride, padding, dilation, tile_rows, group),
+            (x, g, out, runs, n, stride, padding, dilation, tile_rows, group, places, window, totals),
         )  # fmt: skip
+
+
+CORRELATE = (_correlate_items, _correlate_parallel)
 
 
 @compiled
@@ -335,5 +377,5 @@ def conv2d_weight_gradient(
         group = max(1, SUM_BYTES // (shape[2] * shape[3] * tile * VECTOR_BYTES))
         items = -(-len(os) // tile) * -(-shape[1] // group)
         arguments = (0, items, xs, gs, os, runs, len(x), stride[0], padding[0], dilation[0], tile, group)
-        calls.append(divided(_correlate_items, _correlate_parallel, gs.size * os[0].size, *arguments))
+        calls.append(divided(*CORRELATE, gs.size * os[0].size, *arguments, *_NOT_POOLED))
     return out, calls

@@ -10,9 +10,9 @@ import numba
 import numpy as np
 
 from treadle.kernels.cpu import winograd
-from treadle.kernels.cpu.calls import Array, Call, by_address, chosen, divided, memory
+from treadle.kernels.cpu.calls import Array, Call, by_address, chosen, divided, memory, planes
 from treadle.kernels.cpu.compile import compiled
-from treadle.kernels.cpu.convolution import gather_items
+from treadle.kernels.cpu.convolution import CORRELATE, ROWS, gather_items
 from treadle.kernels.cpu.elementwise import total
 from treadle.kernels.cpu.tiles_pooling import pool_places, pool_scatter
 from treadle.kernels.cpu.tiles_winograd import OUTPUTS
@@ -106,3 +106,23 @@ def scatter(g: Array, places: Array, gx: Array, totals: Array, size: Pair) -> Ca
     """
     function = chosen(_scatter, _scatter_parallel, 32 * gx.size)
     return function, (memory(g), places, memory(gx), totals, len(g), size)
+
+
+def correlate_pooled(correlated: Call, g: Array, places: Array, totals: Array, size: Pair) -> Call | None:
+    """Return the call that does the work of `scatter` and of a weight gradient after it, or None if none does.
+
+    What `scatter` writes is four times as large as g and is never written then.
+
+    Args:
+        correlated: the last call of `conv2d_weight_gradient`.
+        g, places, totals, size: as for `scatter`.
+    """
+    function, arguments = correlated
+    if function not in CORRELATE:
+        return None
+    *_, begin, items, x, gx, out, runs, n, stride, padding, dilation, tile, group = arguments[:-3]
+    if ROWS % size[0] or out.shape[1] > group:  # the gradients would be spread for each group of channels anew
+        return None
+    flat = places.reshape(*places.shape[:2], -1)
+    spread = (planes(g), out, runs, n, stride, padding, dilation, tile, group, flat, size, totals)
+    return divided(*CORRELATE, gx.size * out[0].size, begin, items, x, *spread)

@@ -10,7 +10,7 @@ import numpy as np
 
 from treadle.kernels.buffers import flat
 from treadle.kernels.cpu.calls import Array, Calls, batch_last, chosen, is_batch_last, planes
-from treadle.kernels.cpu.fused import convolve_pool, scatter
+from treadle.kernels.cpu.fused import convolve_pool, correlate_pooled, scatter
 from treadle.kernels.cpu.normalization import (
     normalize,
     normalize_gradient,
@@ -79,12 +79,23 @@ def _with_pooling(entries: list[Entry]) -> list[Entry]:
             calls: Calls = []
             g = batch_last(backward.operands[0], calls)
             totals = np.empty(backward.out.shape[1:3], np.float64)
-            calls.append(scatter(g, places, backward.out, totals, size))
-            for entry in entries:  # the bias is summed from the totals of the rows
-                if entry.name == "sum" and entry.operands[0] is backward.out and len(entry.calls) == 2:
+            needed = _users(entries, backward.out)
+            for entry in needed:  # the bias is summed from the totals of the rows
+                if entry.name == "sum" and len(entry.calls) == 2:
                     entry.calls[:] = [(entry.calls[1][0], (totals, entry.calls[1][1][1]))]
-            number = next(i for i, entry in enumerate(entries) if entry is backward)
-            fused[number] = Entry("max_pool2d_scatter", scatter, backward.operands[:1], {}, backward.out, calls)
+                    needed = [other for other in needed if other is not entry]
+            last = needed[0] if len(needed) == 1 and needed[0].name == "conv2d_weight_gradient" else None
+            spread = correlate_pooled(last.calls[-1], g, places, totals, size) if last is not None else None
+            number = _place(entries, backward)
+            if last is None or spread is None:
+                calls.append(scatter(g, places, backward.out, totals, size))
+                fused[number] = Entry("max_pool2d_scatter", scatter, backward.operands[:1], {}, backward.out, calls)
+            else:
+                fused[_place(entries, last)] = None
+                calls += [*last.calls[:-1], spread]
+                fused[number] = Entry(
+                    "conv2d_pooled_weight_gradient", last.function, last.operands, {}, last.out, calls
+                )
     return [entry for entry in fused if entry is not None]
 
 
