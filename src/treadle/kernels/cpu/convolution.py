@@ -28,7 +28,7 @@ from treadle.kernels.cpu.tiles_pooling import pool_scatter
 Pair = tuple[int, int]
 
 TILE_BYTES = 24 * 1024  # of the inputs that all filters meet before the next are read: half a first cache
-GRADIENT_BYTES = 32 * 1024  # of a block of gradients that stays in the first cache
+GRADIENT_BYTES = 22 * 1024  # of a block of gradients that stays in the first cache
 SUM_BYTES = 96 * 1024  # of the sums that a block of gradients is added to before the next is read
 CHUNK = 512  # lanes in a piece of work
 ROWS = 4  # of gradients that are added up at a time, a multiple of the height of the windows that are pooled
@@ -51,14 +51,14 @@ def gather_items(first, last, x, w, bias, out, blocks, above, rows, runs, n, til
         k, nk, dk, source, down = rows[h, 0], rows[h, 1], rows[h, 2], rows[h, 3], rows[h, 4]
         place, lanes, q, nq, dq, column, across = runs[item - h * len(runs)]
         count = (lanes + width - 1) // width
-        tiles = (count + most - 1) // most
-        begin = 0
-        for tile in range(tiles):
-            end = count * (tile + 1) // tiles
+        # channels in pieces that stay in the first cache while all filters meet them
+        span = most * width + max(0, nq - 1) * min(abs(across) * n, most * width)
+        piece = max(1, TILE_BYTES // (size * max(1, nk) * span))
+        begin, left = 0, (count + most - 1) // most
+        while left:
+            end = begin + (count - begin) // left
+            left -= 1
             valid = min(width, lanes - (end - 1) * width)
-            # channels in pieces that stay in the first cache while all filters meet them
-            span = most * width + max(0, nq - 1) * min(abs(across) * n, most * width)
-            piece = max(1, TILE_BYTES // (size * max(1, nk) * span))
             for c in range(0, channels, piece):
                 inputs = min(piece, channels - c)
                 mode = (1 if c == 0 else 0) + (2 if clip and c + inputs == channels else 0)

@@ -20,6 +20,7 @@ from numba.extending import intrinsic
 from treadle.kernels.cpu.compile import compiled
 from treadle.kernels.cpu.emit import I32, I64, SHAPES, TAPS, VECTOR_BYTES, Emitter, variants
 
+UNROLLED = (3, 5)  # taps of a row, for which `gather` has no loop
 # by the rows of a tile, for compiled code: the most vectors of `gather` and the most taps of `correlate`
 VECTORS = np.array([SHAPES.get(rows, 0) for rows in range(16)])
 TAP_COUNT = np.array([TAPS.get(rows, 0) for rows in range(16)])
@@ -110,13 +111,29 @@ def _gather(
         x0, w0 = e.at(x, (channel.index, xc)), e.at(w, (channel.index, wc))
         with cgutils.for_range(builder, nh) as height:
             x1, w1 = e.at(x0, (height.index, xh)), e.at(w0, (height.index, wh))
-            with cgutils.for_range(builder, nw) as width:
-                x2, w2 = e.at(x1, (width.index, xw)), e.at(w1, (width.index, ww))
+
+            def tap(number: Any, x1: Any = x1, w1: Any = w1) -> None:
+                x2, w2 = e.at(x1, (number, xw)), e.at(w1, (number, ww))
                 values = [e.load(builder.add(x2, I64(v * VECTOR_BYTES)), masks[v]) for v in range(vectors)]
                 for r in range(rows):
                     weight = e.broadcast(e.at(w2, (I64(r), wr)))
                     for v in range(vectors):
                         builder.store(e.fma(weight, values[v], builder.load(sums[r][v])), sums[r][v])
+
+            done, others = builder.append_basic_block("tapped"), builder.append_basic_block("taps")
+            switch = builder.switch(nw, others)
+            for count in UNROLLED:
+                block = builder.append_basic_block(f"taps{count}")
+                switch.add_case(I64(count), block)
+                builder.position_at_end(block)
+                for number in range(count):
+                    tap(I64(number))
+                builder.branch(done)
+            builder.position_at_end(others)
+            with cgutils.for_range(builder, nw) as width:
+                tap(width.index)
+            builder.branch(done)
+            builder.position_at_end(done)
     with builder.if_then(clips):
         for r, v in every:
             value = builder.load(sums[r][v])
