@@ -292,6 +292,19 @@ def test_largest_finds_the_largest_and_what_is_not_finite(dtype):
     assert cpu.largest(x) == np.inf
     x[1000] = np.nan
     assert np.isnan(cpu.largest(x))
+    assert cpu.largest(x[:0]) == 0
+
+
+def test_largest_of_integers_and_of_every_other_number():
+    assert cpu.largest(np.array([1, -5, 900], np.int32)[:2]) == 5
+    assert cpu.largest(np.array([1, 900, -5, 900], np.float32)[::2]) == 5
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.longdouble, np.int32])
+def test_matrix_products_of_other_types_are_numpys(dtype):
+    a, b = np.arange(6).reshape(6, 1).astype(dtype), np.arange(3).reshape(1, 3).astype(dtype)
+    for x, y in ((a, b), (np.tile(a, 60), np.tile(b, (60, 60)))):
+        np.testing.assert_array_equal(cpu.matmul(x, y), x @ y)
 
 
 @pytest.mark.parametrize("last", [True, False])

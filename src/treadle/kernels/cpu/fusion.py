@@ -85,6 +85,8 @@ def _with_pooling(entries: list[Entry]) -> list[Entry]:
                     entry.calls[:] = [(entry.calls[1][0], (totals, entry.calls[1][1][1]))]
                     needed = [other for other in needed if other is not entry]
             last = needed[0] if len(needed) == 1 and needed[0].name == "conv2d_weight_gradient" else None
+            if last is not None and last.operands[1] is not first.operands[0]:
+                last = None  # its input may not be there yet
             spread = correlate_pooled(last.calls[-1], g, places, totals, size) if last is not None else None
             number = _place(entries, backward)
             if last is None or spread is None:

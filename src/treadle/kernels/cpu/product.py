@@ -24,12 +24,12 @@ BLOCK_BYTES = 24 * 1024  # of the right side, which the first cache keeps
 
 @compiled(reorder=True)
 def _density(a):
-    # share of numbers that are not 0, in every fourth row
+    # share of numbers that are not 0, in every fifth row
     count = 0
-    for i in range(0, len(a), 4):
+    for i in range(0, len(a), 5):
         for j in range(a.shape[1]):
             count += 1 if a[i, j] != 0 else 0
-    return count / ((len(a) + 3) // 4 * a.shape[1])
+    return count / ((len(a) + 4) // 5 * a.shape[1])
 
 
 @compiled
@@ -153,7 +153,7 @@ def _either(sparse: Callable[..., None], rows: Array, a: Array, b: Array, out: A
 @eager
 def matmul(a: Array, b: Array, *, out: Array | None = None) -> tuple[Array, Calls]:
     """Matrix product, as `reference.matmul`; where most of a large a is 0, what it would meet in b is not looked at."""
-    if a.ndim == 2 and b.ndim == 2 and a.dtype == b.dtype and a.dtype.kind == "f" and a.shape[1] == len(b):
+    if a.ndim == 2 and b.ndim == 2 and a.dtype == b.dtype and a.dtype.char in "fd" and a.shape[1] == len(b):
         out = np.empty((len(a), b.shape[1]), a.dtype) if out is None else out
         work = a.size * b.shape[1]
         if a.shape[1] == 1:  # BLAS takes ten times as long for the product of a column and a row, and NumPy four times

@@ -22,6 +22,8 @@ def _largest(x):
 
 def largest(x: Array) -> float:
     """Largest absolute value of a flat array; NaN or ∞ if one is not finite."""
+    if x.dtype.char not in "fd" or not x.flags.c_contiguous:
+        return reference.largest(x)
     return float(np.array(_largest(x), f"u{x.itemsize}").view(x.dtype))
 
 
