@@ -298,9 +298,11 @@ def test_largest_finds_the_largest_and_what_is_not_finite(dtype):
 def test_largest_of_integers_and_of_every_other_number():
     assert cpu.largest(np.array([1, -5, 900], np.int32)[:2]) == 5
     assert cpu.largest(np.array([1, 900, -5, 900], np.float32)[::2]) == 5
+    assert cpu.largest(np.array([1, -5], ">f4")) == 5
+    assert cpu.largest(np.array([[1, 2], [3, -5]], np.float32)) == 5
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.longdouble, np.int32])
+@pytest.mark.parametrize("dtype", [np.float16, np.longdouble, np.int32, ">f4"])
 def test_matrix_products_of_other_types_are_numpys(dtype):
     a, b = np.arange(6).reshape(6, 1).astype(dtype), np.arange(3).reshape(1, 3).astype(dtype)
     for x, y in ((a, b), (np.tile(a, 60), np.tile(b, (60, 60)))):

@@ -153,7 +153,13 @@ def _either(sparse: Callable[..., None], rows: Array, a: Array, b: Array, out: A
 @eager
 def matmul(a: Array, b: Array, *, out: Array | None = None) -> tuple[Array, Calls]:
     """Matrix product, as `reference.matmul`; where most of a large a is 0, what it would meet in b is not looked at."""
-    if a.ndim == 2 and b.ndim == 2 and a.dtype == b.dtype and a.dtype.char in "fd" and a.shape[1] == len(b):
+    if (
+        a.ndim == 2
+        and b.ndim == 2
+        and a.dtype == b.dtype
+        and a.dtype in (np.float32, np.float64)
+        and a.shape[1] == len(b)
+    ):
         out = np.empty((len(a), b.shape[1]), a.dtype) if out is None else out
         work = a.size * b.shape[1]
         if a.shape[1] == 1:  # BLAS takes ten times as long for the product of a column and a row, and NumPy four times

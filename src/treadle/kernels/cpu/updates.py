@@ -17,12 +17,12 @@ AHEAD = 4  # samples
 
 @compiled
 def _largest(x):
-    return largest_bits(x, x.ctypes.data, len(x))
+    return largest_bits(x, x.ctypes.data, x.size)
 
 
 def largest(x: Array) -> float:
     """Largest absolute value of a flat array; NaN or ∞ if one is not finite."""
-    if x.dtype.char not in "fd" or not x.flags.c_contiguous:
+    if x.dtype not in (np.float32, np.float64) or not x.flags.c_contiguous:
         return reference.largest(x)
     return float(np.array(_largest(x), f"u{x.itemsize}").view(x.dtype))
 

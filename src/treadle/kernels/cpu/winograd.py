@@ -28,7 +28,8 @@ Pair = tuple[int, int]
 FEWEST = 8  # channels and filters, below which tiles cost more than they save
 DOMAIN_BYTES = 3 * 2**19  # of the tiles in the domain together: shorter runs of lanes cost more than a full cache
 LINE = 64  # bytes of a line of the cache
-PARTS = 8  # of the tiles, whose weight gradients are added up at the end
+PARTS = 8  # of the tiles, whose weight gradients are added up at the end; fewer where they take more than
+PART_BYTES = 2**22  # together, for each visit walks through all of its part
 
 
 def fits(
@@ -299,7 +300,8 @@ def plan_weight_gradient(x: Array, g: Array, out: Array, padding: Pair, calls: C
     held = -(-filters // width) * width
     tiles = math.prod(-(-size // OUTPUTS) for size in g.shape[1:3])
     pieces = _pieces(x, len(into) * (channels + held))
-    du = np.empty((min(PARTS, tiles * pieces), len(into), channels, held), out.dtype)
+    parts = min(PARTS, tiles * pieces, max(2, PART_BYTES // (len(into) * channels * held * out.itemsize)))
+    du = np.empty((parts, len(into), channels, held), out.dtype)
     total, sums = np.empty(du.shape[1:], out.dtype), np.empty((taps, taps, channels, held), out.dtype)
     arguments = (0, len(du), pieces, x, g, du, padding, _gradient_rows(channels, held // width), (0,) * side)
     calls.append(divided(_gradient_items, _gradient_parallel, g.size * out[0].size / 4, *arguments))
