@@ -101,7 +101,7 @@ def aligned_empty(shape: tuple[int, ...], dtype: Any) -> Array:
     0
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    if not LARGE <= size < BLOCK:  # the last block is kept for those that follow
+    if not LARGE <= size < BLOCK:  # an array of a block's size would keep it whole
         memory, begin = np.empty(size + ALIGNMENT, np.uint8), 0
     else:
         with _block_lock:

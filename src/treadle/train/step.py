@@ -146,10 +146,10 @@ class Gradients:
     def _compute(self, shape: _Shape, recorder: Recorder | None) -> tuple[Array, tuple[str, ...]]:
         """Forward and backward on the tape; return the loss, and the paths of what changes without a gradient."""
 
+        self._let_go()
+
         def traced(array: Array) -> Any:
             return array if recorder is None else recorder.recorded(array)
-
-        self._let_go()
 
         def put(value: Any, place: Array) -> None:
             if recorder is None:

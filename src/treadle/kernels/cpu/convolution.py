@@ -20,10 +20,9 @@ from treadle.kernels import batch_array
 from treadle.kernels.cpu import winograd
 from treadle.kernels.cpu.calls import Array, Call, Calls, batch_last, by_address, divided, eager, memory, planes
 from treadle.kernels.cpu.compile import compiled
-from treadle.kernels.cpu.elementwise import total
 from treadle.kernels.cpu.emit import SHAPES, TAPS, VECTOR_BYTES, rows_for
+from treadle.kernels.cpu.pooling import spread_row
 from treadle.kernels.cpu.tiles import TAP_COUNT, VECTORS, correlate, gather, lane_sum, pack
-from treadle.kernels.cpu.tiles_pooling import pool_scatter
 
 Pair = tuple[int, int]
 
@@ -149,15 +148,9 @@ def _correlate_items(
             if places.size:
                 source, gc, gr = spread.ctypes.data, ROWS * across, across
                 for r in range(tile_rows):
-                    for row in range(top // window[0], bottom // window[0]):
-                        for column in range(0, g.shape[2], n):
-                            pool_scatter(
-                                g, g[first + r, row, column:].ctypes.data, places[first + r, row, column:].ctypes.data,
-                                spread[r, row * window[0] - top, column * window[1] :].ctypes.data,
-                                window[0], across, window[1], n, n,
-                            )  # fmt: skip
-                    for h in range(top, bottom):
-                        totals[first + r, h] = total(spread[r, h - top])
+                    for h in range(top, bottom, window[0]):
+                        c, row = first + r, h // window[0]
+                        spread_row(g[c, row], places[c, row], spread[r, h - top :], totals[c, h:], n, window)
             _correlate_rows(
                 top, bottom, source, gc, gr, x, runs, n, stride, padding, dilation, tile_rows, c0, channels, kh, kw,
                 packed, sums,

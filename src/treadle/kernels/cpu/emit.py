@@ -115,10 +115,10 @@ class Emitter:
 
     def store(self, value: Any, address: Any, mask: Mask | None = None) -> None:
         """Store the lanes of a vector that the mask lets through."""
+        pointer = self.builder.inttoptr(address, self.vector.as_pointer())
         if mask is None:
-            self.builder.store(value, self.builder.inttoptr(address, value.type.as_pointer()), align=self.size)
+            self.builder.store(value, pointer, align=self.size)
         elif VECTOR_BYTES == 64:
-            pointer = self.builder.inttoptr(address, value.type.as_pointer())
             self.builder.call(self._store, [value, pointer, I32(self.size), mask.bits])
         else:
             self._store_first(value, address, mask.lanes, self.size)

@@ -13,8 +13,8 @@ from treadle.kernels.cpu import winograd
 from treadle.kernels.cpu.calls import Array, Call, by_address, chosen, divided, memory, planes
 from treadle.kernels.cpu.compile import compiled
 from treadle.kernels.cpu.convolution import CORRELATE, ROWS, gather_items
-from treadle.kernels.cpu.elementwise import total
-from treadle.kernels.cpu.tiles_pooling import pool_places, pool_scatter
+from treadle.kernels.cpu.pooling import spread_row
+from treadle.kernels.cpu.tiles_pooling import pool_places
 from treadle.kernels.cpu.tiles_winograd import OUTPUTS
 
 Pair = tuple[int, int]
@@ -55,14 +55,8 @@ def _convolve_parallel(address, first, last, parts, x, w, bias, rows, runs, n, t
 @compiled
 def _scatter_item(item, g, places, gx, totals, n, size):
     row, c = item // g.shape[0], item % g.shape[0]
-    columns = gx.shape[2]
-    for column in range(g.shape[2]):
-        pool_scatter(
-            g, g[c, row, column].ctypes.data, places[c, row, column].ctypes.data,
-            gx[c, row * size[0], column * size[1]].ctypes.data, size[0], columns * n, size[1], n, n,
-        )  # fmt: skip
-    for h in range(row * size[0], (row + 1) * size[0]):
-        totals[c, h] = total(gx[c, h].reshape(-1))
+    h = row * size[0]
+    spread_row(g[c, row], places[c, row], gx[c, h:], totals[c, h:], n, size)
 
 
 @compiled
@@ -105,13 +99,13 @@ def scatter(g: Array, places: Array, gx: Array, totals: Array, size: Pair) -> Ca
     `totals` (O, H) gets the sums of the rows, which the gradient of a bias needs, while they are in the cache.
     """
     function = chosen(_scatter, _scatter_parallel, 32 * gx.size)
-    return function, (memory(g), places, memory(gx), totals, len(g), size)
+    return function, (planes(g), _flat(places), planes(gx), totals, len(g), size)
 
 
 def correlate_pooled(correlated: Call, g: Array, places: Array, totals: Array, size: Pair) -> Call | None:
     """Return the call that does the work of `scatter` and of a weight gradient after it, or None if none does.
 
-    What `scatter` writes is four times as large as g and is never written then.
+    What `scatter` writes is as many times as large as g as a window has places, and is never written then.
 
     Args:
         correlated: the last call of `conv2d_weight_gradient`.
@@ -123,6 +117,9 @@ def correlate_pooled(correlated: Call, g: Array, places: Array, totals: Array, s
     *_, begin, items, x, gx, out, runs, n, stride, padding, dilation, tile, group = arguments[:-3]
     if ROWS % size[0] or out.shape[1] > group:  # the gradients would be spread for each group of channels anew
         return None
-    flat = places.reshape(*places.shape[:2], -1)
-    spread = (planes(g), out, runs, n, stride, padding, dilation, tile, group, flat, size, totals)
+    spread = (planes(g), out, runs, n, stride, padding, dilation, tile, group, _flat(places), size, totals)
     return divided(*CORRELATE, gx.size * out[0].size, begin, items, x, *spread)
+
+
+def _flat(places: Array) -> Array:
+    return places.reshape(*places.shape[:2], -1)

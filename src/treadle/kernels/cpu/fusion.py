@@ -95,9 +95,8 @@ def _with_pooling(entries: list[Entry]) -> list[Entry]:
             else:
                 fused[_place(entries, last)] = None
                 calls += [*last.calls[:-1], spread]
-                fused[number] = Entry(
-                    "conv2d_pooled_weight_gradient", last.function, last.operands, {}, last.out, calls
-                )
+                read = (backward.operands[0], last.operands[1])
+                fused[number] = Entry("conv2d_pooled_weight_gradient", last.function, read, {}, last.out, calls)
     return [entry for entry in fused if entry is not None]
 
 

@@ -8,9 +8,22 @@ import numpy as np
 from treadle.kernels import batch_array
 from treadle.kernels.cpu.calls import Array, Calls, batch_last, chosen, eager, memory
 from treadle.kernels.cpu.compile import compiled
-from treadle.kernels.cpu.tiles_pooling import pool_max, pool_max_gradient
+from treadle.kernels.cpu.elementwise import total
+from treadle.kernels.cpu.tiles_pooling import pool_max, pool_max_gradient, pool_scatter
 
 Pair = tuple[int, int]
+
+
+@compiled
+def spread_row(g, places, gx, totals, n, size):
+    """Spread a row of windows' gradients g (PW·N) by their places over rows of gx (size, W·N), which totals sums up."""
+    for column in range(0, len(g), n):
+        pool_scatter(
+            g, g[column:].ctypes.data, places[column:].ctypes.data, gx[0, column * size[1] :].ctypes.data,
+            size[0], gx.shape[1], size[1], n, n,
+        )  # fmt: skip
+    for h in range(size[0]):
+        totals[h] = total(gx[h])
 
 
 @compiled

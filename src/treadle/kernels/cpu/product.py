@@ -18,7 +18,7 @@ from treadle.kernels.cpu.tiles_sparse import GROUP, MOST, append_places, nonzero
 DENSE_FROM = 0.5  # share of numbers that are not 0, from which on the dense product is faster
 SPARSE_WORK = 0.2  # of the dense work that is left, about, where zeros are left out
 WORTH = 5e4  # multiply-adds, below which counting zeros is not worth it
-PART = 4 * GROUP  # rows of a product that are a thread's at least
+PART = 4 * GROUP  # rows of a product in a piece of work for one thread
 BLOCK_BYTES = 24 * 1024  # of the right side, which the first cache keeps
 
 

@@ -28,8 +28,8 @@ Pair = tuple[int, int]
 FEWEST = 8  # channels and filters, below which tiles cost more than they save
 DOMAIN_BYTES = 3 * 2**19  # of the tiles in the domain together: shorter runs of lanes cost more than a full cache
 LINE = 64  # bytes of a line of the cache
-PARTS = 8  # of the tiles, whose weight gradients are added up at the end; fewer where they take more than
-PART_BYTES = 2**22  # together, for each visit walks through all of its part
+PARTS = 8  # of the tiles, whose weight gradients are added up at the end
+PARTS_BYTES = 2**22  # of all of these gradients; where layers are so wide that they take more, there are two
 
 
 def fits(
@@ -200,10 +200,10 @@ def plan(x: Array, w: Array, bias: Array, out: Array, padding: Pair, clip: bool,
     calls.append(divided(*FORMS, out.size * w[0].size / 4, *arguments))
 
 
-def _pieces(x: Array, numbers: int, least: int = 1) -> int:
+def _pieces(x: Array, numbers: int, least: int = 1, most_bytes: int = DOMAIN_BYTES) -> int:
     """Pieces of the lanes of x, if a vector of them comes to some numbers in the domain."""
     vectors = -(-x.shape[3] * x.itemsize // VECTOR_BYTES)
-    most = max(1, DOMAIN_BYTES // (numbers * VECTOR_BYTES))
+    most = max(1, most_bytes // (numbers * VECTOR_BYTES))
     return max(-(-vectors // most), min(least, vectors))
 
 
@@ -299,11 +299,13 @@ def plan_weight_gradient(x: Array, g: Array, out: Array, padding: Pair, calls: C
     into = _filters(side, out.dtype)
     held = -(-filters // width) * width
     tiles = math.prod(-(-size // OUTPUTS) for size in g.shape[1:3])
-    pieces = _pieces(x, len(into) * (channels + held))
-    parts = min(PARTS, tiles * pieces, max(2, PART_BYTES // (len(into) * channels * held * out.itemsize)))
+    part_bytes = len(into) * channels * held * out.itemsize
+    # a piece is as large as the sums that it is added to, at least, for these are read and written for each
+    pieces = _pieces(x, len(into) * (channels + held), most_bytes=max(DOMAIN_BYTES, part_bytes))
+    parts = min(PARTS, tiles * pieces, max(2, PARTS_BYTES // part_bytes))
     du = np.empty((parts, len(into), channels, held), out.dtype)
     total, sums = np.empty(du.shape[1:], out.dtype), np.empty((taps, taps, channels, held), out.dtype)
-    arguments = (0, len(du), pieces, x, g, du, padding, _gradient_rows(channels, held // width), (0,) * side)
+    arguments = (0, parts, pieces, x, g, du, padding, _gradient_rows(channels, held // width), (0,) * side)
     calls.append(divided(_gradient_items, _gradient_parallel, g.size * out[0].size / 4, *arguments))
     calls.append((np.add.reduce, (du, 0, None, total)))
     back, lost = np.ascontiguousarray(into.T), np.empty((taps * taps, channels * held), out.dtype)
