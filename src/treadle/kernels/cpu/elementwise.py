@@ -39,6 +39,13 @@ def _relu_gradient(g, y, out):
         out[i] = g[i] if y[i] > zero else zero
 
 
+@compiled
+def _add_row(x, row, out):
+    for n in range(len(x)):
+        for i in range(len(row)):
+            out[n, i] = x[n, i] + row[i]
+
+
 @compiled(parallel=True)
 def _add_parallel(x, y, out):
     for i in numba.prange(len(x)):
@@ -51,10 +58,13 @@ def add(x: Any, y: Any) -> Array:
 
 
 def _plan_add(x: Any, y: Any, *, out: Array | None = None) -> tuple[Array, Calls]:
-    """Add in several threads where both are large, as at the end of a residual block."""
+    """Add a bias in one loop, and in several threads where both are large, as at the end of a residual block."""
     out = add(x, y) if out is None else out
-    if isinstance(x, np.ndarray) and isinstance(y, np.ndarray) and x.shape == y.shape == out.shape and x.ndim:
-        flat = in_memory_order(x, y, out) if x.dtype == y.dtype and x.dtype.kind == "f" else None
+    arrays = isinstance(x, np.ndarray) and isinstance(y, np.ndarray)
+    if arrays and x.dtype == y.dtype == out.dtype and x.dtype in (np.float32, np.float64) and x.shape == out.shape:
+        if x.ndim == 2 and y.shape == x.shape[1:] and all(array.flags.c_contiguous for array in (x, y, out)):
+            return out, [(_add_row, (x, y, out))]
+        flat = in_memory_order(x, y, out) if x.shape == y.shape and x.ndim else None
         if flat and chosen(False, True, 8 * x.size):
             return out, [(_add_parallel, tuple(flat))]
     return out, [(np.add, (x, y, out))]
@@ -161,42 +171,55 @@ def sum(x: Array, *, axis: Axes, keepdims: bool = False, out: Array | None = Non
 
 
 @compiled
-def _row_top(row):
-    top = row[0]
-    for score in row:
-        if score > top or score != score:
-            top = score
-    return np.float64(top)
+def _below_top(scores, out):
+    # each score less the largest of its row, NaN if there is one
+    for n in range(len(scores)):
+        top = scores[n, 0]
+        for c in range(scores.shape[1]):
+            score = scores[n, c]
+            if score > top or score != score:
+                top = score
+        for c in range(scores.shape[1]):
+            out[n, c] = scores[n, c] - top
 
 
 @compiled
-def _cross_entropy(scores, labels, out):
-    for n in range(len(scores)):
-        top = _row_top(scores[n])
-        total = 0.0
-        for score in scores[n]:
-            total += math.exp(score - top)
-        out[n] = math.log(total) - (scores[n, labels[n]] - top)
+def _at_labels(differences, labels, out):
+    for n in range(len(labels)):
+        out[n] = differences[n, labels[n]]
 
 
 @compiled
-def _cross_entropy_gradient(g, scores, labels, out):
-    for n in range(len(scores)):
-        top = _row_top(scores[n])
+def _cross_entropy(parts, out):
+    # from exp(score − largest) of each class and score − largest of the label
+    for n in range(len(parts)):
         total = 0.0
-        for c in range(scores.shape[1]):
-            part = math.exp(scores[n, c] - top)
-            out[n, c] = part
-            total += part
-        for c in range(scores.shape[1]):
+        for c in range(parts.shape[1]):
+            total += parts[n, c]
+        out[n] = math.log(total) - out[n]
+
+
+@compiled
+def _cross_entropy_gradient(g, labels, out):
+    # from exp(score − largest) of each class, in place
+    for n in range(len(out)):
+        total = 0.0
+        for c in range(out.shape[1]):
+            total += out[n, c]
+        for c in range(out.shape[1]):
             out[n, c] = g[n] * (out[n, c] / total - (1.0 if c == labels[n] else 0.0))
 
 
 @eager
 def cross_entropy(scores: Array, labels: Array, *, out: Array | None = None) -> tuple[Array, Calls]:
     """Cross-entropy of each row of scores with its label, as `reference.cross_entropy`."""
-    out = np.empty(len(scores), scores.dtype) if out is None else out
-    return out, [(_cross_entropy, (scores, labels, out))]
+    out, parts = np.empty(len(scores), scores.dtype) if out is None else out, np.empty_like(scores)
+    return out, [
+        (_below_top, (scores, parts)),
+        (_at_labels, (parts, labels, out)),
+        (np.exp, (parts, parts)),
+        (_cross_entropy, (parts, out)),
+    ]
 
 
 @eager
@@ -205,4 +228,8 @@ def cross_entropy_gradient(
 ) -> tuple[Array, Calls]:
     """Gradient of `cross_entropy` by the scores."""
     out = np.empty_like(scores) if out is None else out
-    return out, [(_cross_entropy_gradient, (gradient, scores, labels, out))]
+    return out, [
+        (_below_top, (scores, out)),
+        (np.exp, (out, out)),
+        (_cross_entropy_gradient, (gradient, labels, out)),
+    ]

@@ -6,6 +6,7 @@ Four fifths of the pixels of MNIST are 0, and so are most numbers of one-hot and
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numba
 import numpy as np
@@ -13,13 +14,12 @@ import numpy as np
 from treadle.kernels.cpu.calls import Array, Calls, chosen, eager
 from treadle.kernels.cpu.compile import compiled
 from treadle.kernels.cpu.emit import VECTOR_BYTES
-from treadle.kernels.cpu.tiles_sparse import GROUP, MOST, append_places, nonzero, sparse_sum
+from treadle.kernels.cpu.tiles_sparse import GROUP, MOST, copy_rows, nonzero, sparse_sum
 
 DENSE_FROM = 0.5  # share of numbers that are not 0, from which on the dense product is faster
-SPARSE_WORK = 0.2  # of the dense work that is left, about, where zeros are left out
+SPARSE_WORK = 0.4  # of the dense work that is left, about, where zeros are left out
 WORTH = 5e4  # multiply-adds, below which counting zeros is not worth it
-PART = 4 * GROUP  # rows of a product in a piece of work for one thread
-BLOCK_BYTES = 24 * 1024  # of the right side, which the first cache keeps
+COPIED_FROM = 8  # uses of a tile of the right side, from which on it is copied to where whole vectors begin
 
 
 @compiled(reorder=True)
@@ -47,92 +47,94 @@ def _tiles(columns, width):
 
 
 @compiled
-def _block(vectors):
-    # rows of the right side that the first cache keeps while all of the left side meet them
-    return max(GROUP, min(BLOCK_BYTES // (vectors * VECTOR_BYTES), 256) // GROUP * GROUP)
+def _room(b):
+    # memory for a tile of rows of b, where whole vectors begin at addresses that are multiples of their size
+    size = GROUP * MOST * VECTOR_BYTES
+    room = np.empty(size + VECTOR_BYTES, np.uint8)
+    skipped = -room.ctypes.data % VECTOR_BYTES
+    return room[skipped : skipped + size]
 
 
 @compiled
-def _rows(begin, end, a, b, out):
-    # rows of out
-    size, width = a.itemsize, VECTOR_BYTES // a.itemsize
-    places = np.empty(256 + GROUP, np.uint8)
+def _tile_of(b, first, column, vectors, last, uses, room):
+    # address of a tile of rows of b, and numbers from row to row: where many use it, or vectors would read past the end
+    # of b, it is copied
+    address, rows = b[first].ctypes.data + column * b.itemsize, min(GROUP, len(b) - first)
+    if uses < COPIED_FROM and first + rows < len(b):
+        return address, b.shape[1]
+    copy_rows(b, rows, vectors, address, b.shape[1], room.ctypes.data, last)
+    return room.ctypes.data, vectors * VECTOR_BYTES // b.itemsize
+
+
+@compiled
+def _rows(piece, pieces, a, b, out):
+    # a piece of the rows of out
+    begin, end = len(out) * piece // pieces, len(out) * (piece + 1) // pieces
+    size, width, room = a.itemsize, VECTOR_BYTES // a.itemsize, _room(b)
     for tile in range(_tiles(out.shape[1], width)):
         column, vectors, last = _tile(tile, out.shape[1], width)
-        step = _block(vectors)
-        for first in range(0, a.shape[1], step):
-            stop = min(first + step, a.shape[1])
-            right = b[first].ctypes.data + column * size
+        for first in range(0, a.shape[1], GROUP):
+            right, stride = _tile_of(b, first, column, vectors, last, end - begin, room)
             for m in range(begin, end):
-                row, count = a[m].ctypes.data, 0
-                for k in range(first, stop, GROUP):
-                    where = places.ctypes.data + count
-                    count += append_places(nonzero(a, row + k * size, stop - k), k - first, where)
-                if count or not first:
-                    sparse_sum(
-                        a, vectors, count, places.ctypes.data, row + first * size, 1, right, b.shape[1],
-                        out[m].ctypes.data + column * size, last, not first,
-                    )  # fmt: skip
+                left = a[m].ctypes.data + first * size
+                bits: Any = nonzero(a, left, a.shape[1] - first)
+                if bits or not first:
+                    there = out[m].ctypes.data + column * size
+                    sparse_sum(a, vectors, bits, left, 1, right, stride, there, last, not first)
 
 
 @compiled
-def _turned(word):
-    # 8 × 8 bits with rows and columns exchanged
-    for shift, bits in (
-        (np.uint64(7), np.uint64(0x00AA00AA00AA00AA)),
-        (np.uint64(14), np.uint64(0x0000CCCC0000CCCC)),
-        (np.uint64(28), np.uint64(0x00000000F0F0F0F0)),
-    ):
-        differing = (word ^ (word >> shift)) & bits
-        word ^= differing ^ (differing << shift)
-    return word
+def _turn(words):
+    # 64 × 64 bits with rows and columns exchanged: of halves, then of halves of each, …
+    size, mask = 32, np.uint64(0x00000000FFFFFFFF)
+    while size:
+        shift = np.uint64(size)
+        for first in range(0, GROUP, 2 * size):
+            for k in range(first, first + size):
+                differing = ((words[k] >> shift) ^ words[k + size]) & mask
+                words[k] ^= differing << shift
+                words[k + size] ^= differing
+        size //= 2
+        mask ^= mask << np.uint64(size)
 
 
 @compiled
-def _outer(begin, end, a, g, out):
-    # rows of out (K, U), each by the samples n in which its number of a (N, K) is not 0
-    size, width, byte = a.itemsize, VECTOR_BYTES // a.itemsize, np.uint64(255)
-    places = np.empty((GROUP, 256 + GROUP), np.uint8)
-    counts = np.empty(GROUP, np.int64)
+def _outer(piece, pieces, a, g, out):
+    # a piece of the rows of out (K, U), each by the samples n in which its number of a (N, K) is not 0
+    begin, end = len(out) * piece // pieces, len(out) * (piece + 1) // pieces
+    size, width, room = a.itemsize, VECTOR_BYTES // a.itemsize, _room(g)
+    words = np.empty(GROUP, np.uint64)
     for tile in range(_tiles(out.shape[1], width)):
         column, vectors, last = _tile(tile, out.shape[1], width)
-        step = _block(vectors)
-        for first in range(0, len(a), step):
-            stop = min(first + step, len(a))
-            right = g[first].ctypes.data + column * size
+        for first in range(0, len(a), GROUP):
+            right, stride = _tile_of(g, first, column, vectors, last, end - begin, room)
             for k in range(begin, end, GROUP):
-                valid = min(GROUP, end - k)
-                counts[:] = 0
-                for n in range(first, stop, GROUP):
-                    word = np.uint64(0)
-                    for i in range(min(GROUP, stop - n)):
-                        word |= nonzero(a, a[n + i].ctypes.data + k * size, valid) << np.uint64(GROUP * i)
-                    if not word:
-                        continue
-                    word = _turned(word)
-                    for i in range(valid):
-                        bits = (word >> np.uint64(GROUP * i)) & byte
-                        counts[i] += append_places(bits, n - first, places[i].ctypes.data + counts[i])
-                for i in range(valid):
-                    if counts[i] or not first:
+                left, there = a[first].ctypes.data + k * size, out[k].ctypes.data + column * size
+                rows, any_bit = min(GROUP, end - k), np.uint64(0)
+                words[:] = 0
+                for i in range(min(GROUP, len(a) - first)):
+                    words[i] = nonzero(a, left + i * a.shape[1] * size, rows)
+                    any_bit |= words[i]
+                if any_bit:
+                    _turn(words)
+                for i in range(rows):
+                    if words[i] or not first:
                         sparse_sum(
-                            a, vectors, counts[i], places[i].ctypes.data, a[first].ctypes.data + (k + i) * size,
-                            a.shape[1], right, g.shape[1], out[k + i].ctypes.data + column * size, last, not first,
+                            a, vectors, words[i], left + i * size, a.shape[1], right, stride,
+                            there + i * out.shape[1] * size, last, not first,
                         )  # fmt: skip
 
 
 @compiled(parallel=True)
-def _rows_parallel(begin, end, a, b, out):
-    for part in numba.prange((end - begin + PART - 1) // PART):
-        first = begin + np.int64(part) * PART
-        _rows(first, min(first + PART, end), a, b, out)
+def _rows_parallel(pieces, a, b, out):
+    for piece in numba.prange(pieces):
+        _rows(np.int64(piece), pieces, a, b, out)
 
 
 @compiled(parallel=True)
-def _outer_parallel(begin, end, a, g, out):
-    for part in numba.prange((end - begin + PART - 1) // PART):
-        first = begin + np.int64(part) * PART
-        _outer(first, min(first + PART, end), a, g, out)
+def _outer_parallel(pieces, a, g, out):
+    for piece in numba.prange(pieces):
+        _outer(np.int64(piece), pieces, a, g, out)
 
 
 @compiled
@@ -142,12 +144,19 @@ def _column_by_row(a, b, out):
             out[k, u] = a[k] * b[u]
 
 
-def _either(sparse: Callable[..., None], rows: Array, a: Array, b: Array, out: Array) -> None:
+def _either(sparse: Callable[..., None], pieces: tuple[int, ...], rows: Array, a: Array, b: Array, out: Array) -> None:
     """Compute a @ b into out, leaving out zeros of a where most are: rows is a, or its transpose, row by row."""
     if _density(rows) < DENSE_FROM:
-        sparse(0, len(out), rows, b, out)
+        sparse(*pieces, rows, b, out)
     else:
         np.matmul(a, b, out)
+
+
+def _divided(serial: Callable[..., None], parallel: Callable[..., None], work: float) -> tuple[Any, ...]:
+    """Choose a form of a product, with which piece it computes of how many, or how many."""
+    if chosen(False, True, SPARSE_WORK * work):
+        return parallel, (numba.get_num_threads(),)
+    return serial, (0, 1)
 
 
 @eager
@@ -166,9 +175,9 @@ def matmul(a: Array, b: Array, *, out: Array | None = None) -> tuple[Array, Call
             return out, [(_column_by_row, (a[:, 0], b[0], out))]
         if work >= WORTH and b.flags.c_contiguous and out.flags.c_contiguous and b.shape[1] >= 16:
             if a.flags.c_contiguous:
-                return out, [(_either, (chosen(_rows, _rows_parallel, SPARSE_WORK * work), a, a, b, out))]
+                return out, [(_either, (*_divided(_rows, _rows_parallel, work), a, a, b, out))]
             if a.flags.f_contiguous:
-                return out, [(_either, (chosen(_outer, _outer_parallel, SPARSE_WORK * work), a.T, a, b, out))]
+                return out, [(_either, (*_divided(_outer, _outer_parallel, work), a.T, a, b, out))]
     if out is None:
         rows, columns = a.shape[-2:-1], b.shape[-1:] if b.ndim > 1 else ()
         out = np.empty((*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), *rows, *columns), np.result_type(a, b))

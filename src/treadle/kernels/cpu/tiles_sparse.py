@@ -9,16 +9,9 @@ from numba.extending import intrinsic
 
 from treadle.kernels.cpu.emit import I64, VECTOR_BYTES, Emitter, variants
 
-MOST = 13  # vectors of a sum in registers: 100 numbers in AVX2, with one of the 16 left for each operand and mask
+MOST = 13 if VECTOR_BYTES < 64 else 7  # vectors of a sum in registers: 100 numbers in AVX2, with one for an operand
 SPARSE = {1: MOST}
-GROUP = 8  # numbers whose zeros are found at once
-
-_BYTE, _GROUP_BITS = ir.IntType(8), ir.IntType(GROUP)
-# for each way in which the numbers of a group may be 0: the places of those that are not, a byte each
-_PLACES = [
-    sum(place << (8 * i) for i, place in enumerate(p for p in range(GROUP) if bits >> p & 1))
-    for bits in range(1 << GROUP)
-]
+GROUP = 64  # numbers whose zeros are found at once: MOST vectors of as many rows are what the first cache keeps
 
 
 @intrinsic
@@ -34,42 +27,43 @@ def nonzero(context, like, a, valid):
                 builder.store(e.load(a), values)
             with part:
                 builder.store(e.load(a, e.mask(valid)), values)
-        bits = builder.fcmp_unordered("!=", builder.load(values), e.zero)
-        return builder.zext(builder.bitcast(bits, _GROUP_BITS), I64)
+        return builder.bitcast(builder.fcmp_unordered("!=", builder.load(values), e.zero), I64)
 
     return types.uint64(like, types.int64, types.int64), generate
 
 
 @intrinsic
-def append_places(context, bits, first, out):
-    """Append first + place, a byte each, for the places of the bits that are set; return how many there are.
-
-    GROUP bytes are written at the address `out`, whatever their number.
-    """
+def copy_rows(context, like, rows, vectors, a, stride, out, last):
+    """Copy rows of so many vectors, of which the last has so many lanes, one after the other; other lanes become 0."""
 
     def generate(context, builder, signature, args):
-        (bits, first, out) = args
-        kind = ir.ArrayType(I64, len(_PLACES))
-        table = cgutils.global_constant(builder, "places_of_bits", kind([I64(places) for places in _PLACES]))
-        places = builder.load(builder.gep(table, [I64(0), bits]))
-        spread = builder.mul(builder.and_(first, I64(255)), I64(0x0101010101010101))
-        builder.store(builder.add(places, spread), builder.inttoptr(out, I64.as_pointer()), align=1)
-        return builder.ctpop(bits)
+        e = Emitter(builder, signature.args[0].dtype)
+        (_, rows, vectors, a, stride, out, last) = args
+        stride, mask = e.bytes(stride), e.mask(last)
+        for _, most in variants(builder, I64(1), vectors, SPARSE):
+            with cgutils.for_range(builder, rows) as loop:
+                here, there = e.at(a, (loop.index, stride)), e.at(out, (loop.index, I64(most * VECTOR_BYTES)))
+                for v in range(most):
+                    part, offset = mask if v == most - 1 else None, I64(v * VECTOR_BYTES)
+                    e.store(e.load(builder.add(here, offset), part), builder.add(there, offset))
+        return context.get_dummy_value()
 
-    return types.int64(types.uint64, types.int64, types.int64), generate
+    return types.void(like, *[types.int64] * 6), generate
 
 
 @intrinsic
-def sparse_sum(context, like, vectors, count, places, a, step, b, stride, out, last, begins):
-    """out[:] = Σ a[k] · b[k, :] over the k listed, a byte each, and what out has, unless the sum begins with 0.
+def sparse_sum(context, like, vectors, bits, a, step, b, stride, out, last, begins):
+    """out[:] = Σ a[k] · b[k, :] over the bits k that are set, and what out has, unless the sum begins with 0.
 
-    places, a, b and out are addresses in bytes; `step` between the numbers of a, and `stride` of b, count elements.
+    a, b and out are addresses in bytes; `step` between the numbers of a, and `stride` of b, count elements. Of b whole
+    vectors are read.
     """
 
     def generate(context, builder, signature, args):
         e = Emitter(builder, signature.args[0].dtype)
-        (_, vectors, count, places, a, step, b, stride, out, last, begins) = args
+        (_, vectors, bits, a, step, b, stride, out, last, begins) = args
         step, stride, mask = e.bytes(step), e.bytes(stride), e.mask(last)
+        left = cgutils.alloca_once(builder, I64)
         fresh = builder.icmp_signed("!=", begins, I64(0))
         for _, most in variants(builder, I64(1), vectors, SPARSE):
             sums = [cgutils.alloca_once(builder, e.vector) for _ in range(most)]
@@ -82,15 +76,17 @@ def sparse_sum(context, like, vectors, count, places, a, step, b, stride, out, l
                 with otherwise:
                     for held, end, part in zip(sums, ends, masks, strict=True):
                         builder.store(e.load(end, part), held)
-            with cgutils.for_range(builder, count) as loop:
-                place = builder.inttoptr(builder.add(places, loop.index), _BYTE.as_pointer())
-                k = builder.zext(builder.load(place), I64)
+            builder.store(bits, left)
+            with cgutils.for_range(builder, builder.ctpop(bits)):
+                rest = builder.load(left)
+                k = builder.cttz(rest, ir.IntType(1)(1))
+                builder.store(builder.and_(rest, builder.sub(rest, I64(1))), left)
                 value, row = e.broadcast(e.at(a, (k, step))), e.at(b, (k, stride))
                 for v, held in enumerate(sums):
-                    there = e.load(builder.add(row, I64(v * VECTOR_BYTES)), masks[v])
+                    there = e.load(builder.add(row, I64(v * VECTOR_BYTES)))
                     builder.store(e.fma(value, there, builder.load(held)), held)
             for held, end, part in zip(sums, ends, masks, strict=True):
                 e.store(builder.load(held), end, part)
         return context.get_dummy_value()
 
-    return types.void(like, *[types.int64] * 10), generate
+    return types.void(like, types.int64, types.uint64, *[types.int64] * 7), generate
