@@ -222,7 +222,10 @@ def test_cross_entropy_and_its_gradient_are_those_of_reference(order, dtype):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.9])
-@pytest.mark.parametrize(("m", "k", "u"), [(100, 784, 100), (33, 999, 37), (257, 130, 300), (64, 64, 10), (8, 3, 5)])
+@pytest.mark.parametrize(
+    ("m", "k", "u"),
+    [(100, 784, 100), (33, 999, 37), (257, 130, 300), (64, 64, 10), (8, 3, 5), (7, 128, 64), (1, 1000, 99)],
+)
 def test_matrix_products_with_zeros_and_without(m, k, u, share, dtype):
     rng = np.random.default_rng(0)
     a = numbers((m, k), dtype) * (rng.random((m, k)) < share)
@@ -293,6 +296,11 @@ def test_largest_finds_the_largest_and_what_is_not_finite(dtype):
     x[1000] = np.nan
     assert np.isnan(cpu.largest(x))
     assert cpu.largest(x[:0]) == 0
+    for length in range(1, 40):
+        for place in {0, length // 2, length - 1}:
+            short = np.full(length, -0.5, dtype)
+            short[place] = -3
+            assert cpu.largest(short) == 3
 
 
 def test_largest_of_integers_and_of_every_other_number():
@@ -309,14 +317,18 @@ def test_matrix_products_of_other_types_are_numpys(dtype):
         np.testing.assert_array_equal(cpu.matmul(x, y), x @ y)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("sample", [(2, 5, 7), (1, 1, 1), (3, 1, 1), (1, 2, 8)])
 @pytest.mark.parametrize("last", [True, False])
-def test_samples_are_taken_and_scaled_to_the_same_bits(last):
-    samples = np.random.default_rng(0).integers(0, 256, (50, 2, 5, 7)).astype(np.uint8)
-    indices = np.array([3, 49, 3, *range(19)])
-    out, wanted = images((22, 2, 5, 7), np.float32, last=last), np.empty((22, 2, 5, 7), np.float32)
-    for k, target in ((cpu, out), (reference, wanted)):
-        k.take_scaled(samples, indices, np.float32(3), np.float32(1 / 255), target)
-    np.testing.assert_array_equal(out, wanted)
+def test_samples_are_taken_and_scaled_to_the_same_bits(last, sample, dtype):
+    samples = np.random.default_rng(0).integers(0, 256, (50, *sample)).astype(np.uint8)
+    for indices in (np.array([3, 49, 3, *range(19)]), np.array([7]), np.array([], np.int64)):
+        shape = (len(indices), *sample)
+        out, wanted = images(shape, dtype, last=last), np.empty(shape, dtype)
+        for k, target in ((cpu, out), (reference, wanted)):
+            k.take_scaled(samples, indices, dtype(3), dtype(1 / 255), target)
+        np.testing.assert_array_equal(out, wanted)
+    cpu.take_scaled(samples[:0], np.array([], np.int64), dtype(3), dtype(1 / 255), images((0, *sample), dtype))
 
 
 def test_results_are_the_same_bits_for_any_number_of_threads():

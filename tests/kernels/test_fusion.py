@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import treadle as td
-from recording import numbers, require_same
+from recording import numbers, record, require_same
 from treadle import kernels, ops
 from treadle.kernels.record import Recorder
 
@@ -178,3 +178,29 @@ def test_batch_normalisation(function, n, dtype):
 def test_batch_normalisation_of_which_parts_are_used_elsewhere(function, dtype):
     arrays = [images(5, dtype), numbers((3, 2, 3, 3), dtype, 1), numbers(3, dtype, 2), numbers(3, dtype, 3)]
     require_same(lambda x, w, a, b: function(conv(x, w), a, b), arrays, cpu, data=1)
+
+
+@DTYPES
+@pytest.mark.parametrize("direct", [True, False])
+def test_the_gradient_of_a_loss_takes_the_powers_of_the_loss(direct, dtype):
+    labels = np.array([3, 0, 2, 2, 1])
+
+    def function(scores):
+        return ops.cross_entropy(scores if direct else scores * 0.5, labels)
+
+    scores = numbers((5, 4), dtype)
+    require_same(function, [scores], cpu)
+    entries = cpu.fuse(record(function, [scores], cpu)[0].entries())
+    (gradient,) = (entry for entry in entries if entry.name == "cross_entropy_gradient")
+    assert len(gradient.calls) == 1
+
+
+def test_the_powers_of_other_scores_are_not_taken():
+    labels = np.array([3, 0, 2, 2, 1])
+
+    def function(x, y):
+        return ops.cross_entropy(x, labels) * ops.cross_entropy(y, labels[::-1].copy())
+
+    arrays = [numbers((5, 4)), numbers((5, 4), seed=1)]
+    require_same(function, arrays, cpu)
+    require_same(lambda x: function(x, x), arrays[:1], cpu)

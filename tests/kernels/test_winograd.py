@@ -116,6 +116,16 @@ def test_threads_do_not_change_a_bit(sample, taps):
         np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.parametrize(("channels", "most"), [(16, 8), (256, 2)])
+def test_parts_of_a_weight_gradient_are_few_where_layers_are_wide(channels, most):
+    x = images((16, channels, 8, 8), np.float32)
+    shape, options = (channels, channels, 3, 3), {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+    calls = cpu.conv2d_weight_gradient.plan(x, x, shape=shape, **options)[1]
+    (du,) = (arguments[0] for function, arguments in calls if function == np.add.reduce)
+    assert 1 < len(du) <= most
+    assert len(du) == 2 or du.nbytes <= winograd.PARTS_BYTES
+
+
 @pytest.mark.parametrize(
     ("change", "value"),
     [

@@ -40,11 +40,11 @@ class Feed(BatchMaker):
         # small integers under one scale are exact in float32, so that scaling them one by one gives the same bits
         small = data.inputs.dtype.kind in "ui" and data.inputs.dtype.itemsize <= 2
         in_memory = isinstance(data.inputs, np.ndarray)
-        self._one_pass = in_memory and small and scale.offset.size == 1 and dtype.itemsize >= 4
+        one_pass = in_memory and small and scale.offset.size == 1 and dtype.itemsize >= 4
+        self._one_pass = [dtype.type(value.item()) for value in (scale.offset, scale.factor)] if one_pass else None
 
     def _scaled(self, indices: Array, out: Array) -> None:
         if self._one_pass:
-            offset, factor = (self.dtype.type(value.item()) for value in (self.scale.offset, self.scale.factor))
-            kernels.active().take_scaled(self.inputs, indices, offset, factor, out)
+            kernels.active().take_scaled(self.inputs, indices, *self._one_pass, out)
         else:
             super()._scaled(indices, out)

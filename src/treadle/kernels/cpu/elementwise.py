@@ -200,14 +200,14 @@ def _cross_entropy(parts, out):
 
 
 @compiled
-def _cross_entropy_gradient(g, labels, out):
-    # from exp(score − largest) of each class, in place
+def cross_entropy_gradient_of(g, labels, parts, out):
+    """Gradient of `cross_entropy` from exp(score − largest) of each class, which may lie in `out`."""
     for n in range(len(out)):
         total = 0.0
         for c in range(out.shape[1]):
-            total += out[n, c]
+            total += parts[n, c]
         for c in range(out.shape[1]):
-            out[n, c] = g[n] * (out[n, c] / total - (1.0 if c == labels[n] else 0.0))
+            out[n, c] = g[n] * (parts[n, c] / total - (1.0 if c == labels[n] else 0.0))
 
 
 @eager
@@ -231,5 +231,5 @@ def cross_entropy_gradient(
     return out, [
         (_below_top, (scores, out)),
         (np.exp, (out, out)),
-        (_cross_entropy_gradient, (gradient, labels, out)),
+        (cross_entropy_gradient_of, (gradient, labels, out, out)),
     ]

@@ -10,6 +10,7 @@ import numpy as np
 
 from treadle.kernels.buffers import flat
 from treadle.kernels.cpu.calls import Array, Calls, batch_last, chosen, is_batch_last, planes
+from treadle.kernels.cpu.elementwise import cross_entropy_gradient_of
 from treadle.kernels.cpu.fused import convolve_pool, correlate_pooled, scatter
 from treadle.kernels.cpu.normalization import (
     normalize,
@@ -22,7 +23,22 @@ from treadle.kernels.record import Entry
 
 def fuse(entries: list[Entry]) -> list[Entry]:
     """Return the entries with those that follow each other fused, each at the place of the last."""
-    return _with_normalization(_with_pooling(_with_relu(entries)))
+    return _with_loss(_with_normalization(_with_pooling(_with_relu(entries))))
+
+
+def _with_loss(entries: list[Entry]) -> list[Entry]:
+    """Cross-entropy, whose powers of e its gradient takes as well."""
+    fused = list(entries)
+    for place, second in enumerate(entries):
+        if second.name != "cross_entropy_gradient":
+            continue
+        gradient, scores, labels = second.operands
+        for first in entries[:place]:
+            if first.name == "cross_entropy" and first.operands[0] is scores and first.operands[1] is labels:
+                parts = first.calls[-1][1][0]
+                call = (cross_entropy_gradient_of, (gradient, labels, parts, second.out))
+                fused[place] = Entry(second.name, second.function, second.operands, {}, second.out, [call])
+    return fused
 
 
 def _with_relu(entries: list[Entry]) -> list[Entry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -142,10 +143,11 @@ def _take_scaled_batch_last(samples, indices, offset, factor, out):
 
 def take_scaled(samples: Array, indices: Array, offset: Any, factor: Any, out: Array) -> None:
     """out[n] = (samples[indices[n]] − offset) · factor, for samples (M, …) and out (N, …)."""
-    flat = samples.reshape(len(samples), -1)
+    columns = math.prod(samples.shape[1:])
+    flat = samples.reshape(len(samples), columns)
     if out.flags.c_contiguous and samples.flags.c_contiguous:
-        _take_scaled(flat, indices, offset, factor, out.reshape(len(out), -1))
+        _take_scaled(flat, indices, offset, factor, out.reshape(len(out), columns))
     elif out.ndim == 4 and is_batch_last(out) and samples.flags.c_contiguous:
-        _take_scaled_batch_last(flat, indices, offset, factor, memory(out).reshape(-1, len(out)))
+        _take_scaled_batch_last(flat, indices, offset, factor, memory(out).reshape(columns, len(out)))
     else:
         reference.take_scaled(samples, indices, offset, factor, out)
