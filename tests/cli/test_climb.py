@@ -11,6 +11,8 @@ import pytest
 from treadle.cli.climb import tried
 from treadle.ladder import Sweep, Trial
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "ladder.toml"
 
 

@@ -6,6 +6,8 @@ from figures.test_page import require_complete
 from figures.test_registry import FROM_CLIMB
 from treadle.figures import FIGURES
 
+pytestmark = pytest.mark.slow
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 

@@ -1,7 +1,11 @@
 import json
 import shutil
 
+import pytest
+
 from figures.test_page import require_complete
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_report_of_a_run_that_is_named(cli, digits_run, tmp_path):

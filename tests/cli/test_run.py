@@ -17,6 +17,8 @@ from treadle.data import PUBLIC, load
 from treadle.recipe import CHOICES, Recipe
 from treadle.runs import load as load_run
 
+pytestmark = pytest.mark.slow
+
 
 def test_text_report(cli, recipe, tmp_path, digits):
     code, out, err = cli("run", recipe)

@@ -11,6 +11,8 @@ from treadle.data import Dataset, Sets, Stored, load
 from treadle.figures import draw_sheet
 from treadle.language import Words
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_table_shows_each_feature_and_the_target():
     svg = draw_sheet(load("wine")).svg()

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from treadle.metrics import class_report, wilson_interval
 from treadle.metrics.classes import RATES
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("ant", "bee", "cat", "dog", "eel")
 PAIRS = st.lists(st.tuples(st.integers(0, 4), st.integers(-1, 5)), min_size=1, max_size=40)
 

@@ -9,6 +9,8 @@ import treadle as td
 from cases import CASES
 from treadle.tensor import Tensor
 
+pytestmark = pytest.mark.slow
+
 SMOOTH = [case for case in CASES if case.smooth]
 KINKS = [case for case in CASES if not case.smooth]
 
