@@ -62,7 +62,7 @@ def measure(
     try:
         for point in grid:
             sizes = {"width": point["width"], "depth": point["depth"]}
-            setting = Setting(point["model"], point["batch"], threads, seed=0, **sizes)
+            setting = Setting(point["model"], point["batch"], threads, seed=0, diagnose=False, **sizes)
             request = {"setting": setting.to_dict(), "data": str(folder), "samples": steps * point["batch"]}
             built = {}
             for name in names:

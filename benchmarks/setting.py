@@ -145,7 +145,7 @@ def layers_of(family: str, width: int, depth: int) -> tuple[Layer, ...]:
 
 @dataclass(frozen=True)
 class Setting:
-    """The same for every peer. `width` and `depth` of 0 are those of the model."""
+    """The same for every peer. `width` and `depth` of 0 are those of the model; only Treadle can `diagnose`."""
 
     model: str
     batch_size: int
@@ -153,6 +153,7 @@ class Setting:
     seed: int
     width: int = 0
     depth: int = 0
+    diagnose: bool = True
 
     @property
     def learning_rate(self) -> float:

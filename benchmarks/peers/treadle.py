@@ -112,6 +112,7 @@ class Trainer:
             epochs=epochs,
             seed=seed,
             threads=self.setting.threads,
+            diagnose=self.setting.diagnose,
             parameters=self.run.parameters if self.run else None,
             on_step=on_step,
         )
