@@ -18,18 +18,20 @@ from treadle.kernels.cpu.tiles_sparse import GROUP, MOST, copy_rows, nonzero, sp
 
 DENSE_FROM = 0.5  # share of numbers that are not 0, from which on the dense product is faster
 SPARSE_WORK = 0.4  # of the dense work that is left, about, where zeros are left out
+LOOKED_AT = 50  # rows, from which the share is told
 WORTH = 5e4  # multiply-adds, below which counting zeros is not worth it
 COPIED_FROM = 8  # uses of a tile of the right side, from which on it is copied to where whole vectors begin
 
 
 @compiled(reorder=True)
 def _density(a):
-    # share of numbers that are not 0, in every fifth row
+    # share of numbers that are not 0, in every fifth row, or in so many that lie as far from each other
+    step = max(5, len(a) // LOOKED_AT)
     count = 0
-    for i in range(0, len(a), 5):
+    for i in range(0, len(a), step):
         for j in range(a.shape[1]):
             count += 1 if a[i, j] != 0 else 0
-    return count / ((len(a) + 4) // 5 * a.shape[1])
+    return count / ((len(a) + step - 1) // step * a.shape[1])
 
 
 @compiled
