@@ -153,8 +153,8 @@ def table(report: dict[str, Any]) -> list[str]:
         f"Milliseconds a step, the median of {plural(options['rounds'], 'round')} of {plural(report['steps'], 'step')} "
         "each, after as many to warm up, on random images 28×28, float32. One quantity changes, and the others are "
         f"those of the model: batch {BATCH}; mlp 784-100-10 with SGD; lenet with two convolutions of 20 filters and "
-        "Adam (further convolutions come after the second pooling). `×` is the step with one thread ÷ that with the "
-        "number above.",
+        "Adam (further convolutions come after the second pooling). Treadle trains without its diagnosis. `×` is the "
+        "step with the first number of threads ÷ that with the number above.",
         "",
         *preamble(report),
     ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import sys
 from itertools import product
 
 import numpy as np
@@ -224,7 +227,16 @@ def test_cross_entropy_and_its_gradient_are_those_of_reference(order, dtype):
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.9])
 @pytest.mark.parametrize(
     ("m", "k", "u"),
-    [(100, 784, 100), (33, 999, 37), (257, 130, 300), (64, 64, 10), (8, 3, 5), (7, 128, 64), (1, 1000, 99)],
+    [
+        (100, 784, 100),
+        (33, 999, 37),
+        (257, 130, 300),
+        (64, 64, 10),
+        (8, 3, 5),
+        (7, 128, 64),
+        (1, 1000, 99),
+        (1000, 5, 37),
+    ],
 )
 def test_matrix_products_with_zeros_and_without(m, k, u, share, dtype):
     rng = np.random.default_rng(0)
@@ -235,6 +247,23 @@ def test_matrix_products_with_zeros_and_without(m, k, u, share, dtype):
         close(cpu.matmul(a.T, g), a.T.astype(np.float64) @ g, dtype, m)
         close(cpu.matmul(b.T, a.T), b.T.astype(np.float64) @ a.T, dtype, k)
         np.testing.assert_array_equal(cpu.matmul(b[0], b.T), b[0] @ b.T)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows protects pages in another way")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rows", [7, 100])
+@pytest.mark.parametrize("columns", [16, 17, 99])
+def test_matrix_products_read_nothing_behind_their_right_side(columns, rows, dtype):
+    a = numbers((rows, 700), dtype) * (numbers((rows, 700), dtype, 1) > 1)
+    pages = mmap.mmap(-1, (1 + -(-700 * columns * a.itemsize // mmap.PAGESIZE)) * mmap.PAGESIZE)
+    end = len(pages) - mmap.PAGESIZE
+    behind = ctypes.c_char.from_buffer(pages, end)
+    assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(ctypes.addressof(behind)), mmap.PAGESIZE, 0) == 0
+    for count, left in ((700, a), (rows, a.T)):
+        size = count * columns
+        b = np.frombuffer(pages, dtype, size, end - size * a.itemsize).reshape(count, columns)
+        b[...] = numbers((count, columns), dtype, 2)
+        close(cpu.matmul(left, b), left.astype(np.float64) @ b, dtype, count)
 
 
 def test_matrix_product_of_a_matrix_of_zeros_with_nan_among_its_numbers():
@@ -339,6 +368,8 @@ def test_results_are_the_same_bits_for_any_number_of_threads():
         numbers((400, 800), np.float32) * (numbers((400, 800), np.float32, 5) > 1),
         numbers((800, 200), np.float32, 6),
     )
+    few = numbers((2, 60000), np.float32, 7) * (numbers((2, 60000), np.float32, 8) > 1)  # rows than threads
+    many = numbers((60000, 128), np.float32, 9)
 
     def everything():
         y = cpu.conv2d(x, w, b, **options)
@@ -356,6 +387,7 @@ def test_results_are_the_same_bits_for_any_number_of_threads():
             cpu.standardize_gradient(y, s, y, axes=(0, 2, 3), epsilon=1e-5),
             cpu.matmul(a, c),
             cpu.matmul(a.T, c[:400]),
+            cpu.matmul(few, many),
         ]
 
     results = []

@@ -124,6 +124,18 @@ def test_validation_does_not_change_the_parameters():
     assert not same_history(*runs)
 
 
+@pytest.mark.parametrize(("inputs", "labels"), [("u1", "i8"), ("u2", "i2"), ("f4", "i8")])
+def test_the_byte_order_of_data_makes_no_difference(inputs, labels):
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (60, 1, 3, 3)), rng.integers(0, 2, 60)
+    runs = []
+    for order in "<>":
+        sets = td.data.from_arrays(x.astype(order + inputs), y.astype(order + labels), classes=("a", "b"))
+        runs.append(fit(sets, Sequential(td.nn.Flatten(), Linear(2)), scale="minmax", epochs=2))
+    assert digest(runs[0].parameters) == digest(runs[1].parameters)
+    assert same_history(*runs)
+
+
 def test_fit_leaves_data_and_given_parameters_as_they_are():
     sets = three_classes()
     before, start = sets.fingerprint(), NETWORK.init((4,), seed=0)

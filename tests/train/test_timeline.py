@@ -81,7 +81,6 @@ def test_slow_reading_is_measured_with_threads_that_read_ahead():
         always=True,
     )
     assert found.direct.read >= 0.02
-    assert found.replayed.read < 0.02
     assert [setting for setting, _ in found.trials[:2]] == [Prefetch(2), AHEAD]
     assert {one.worker for one in dict(found.trials)[Prefetch(2)].times} == {1}
     assert {one.worker for one in dict(found.trials)[AHEAD].times} == {1, 2}

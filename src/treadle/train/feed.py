@@ -38,7 +38,7 @@ class Feed(BatchMaker):
         super().__init__(data, scale, dtype, augmentations, seed)
         self.targets = loss.targets(data.targets, dtype)
         # small integers under one scale are exact in float32, so that scaling them one by one gives the same bits
-        small = data.inputs.dtype.kind in "ui" and data.inputs.dtype.itemsize <= 2
+        small = data.inputs.dtype.kind in "ui" and data.inputs.dtype.itemsize <= 2 and data.inputs.dtype.isnative
         in_memory = isinstance(data.inputs, np.ndarray)
         one_pass = in_memory and small and scale.offset.size == 1 and dtype.itemsize >= 4
         self._one_pass = [dtype.type(value.item()) for value in (scale.offset, scale.factor)] if one_pass else None

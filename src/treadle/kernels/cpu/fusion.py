@@ -33,11 +33,11 @@ def _with_loss(entries: list[Entry]) -> list[Entry]:
         if second.name != "cross_entropy_gradient":
             continue
         gradient, scores, labels = second.operands
-        for first in entries[:place]:
-            if first.name == "cross_entropy" and first.operands[0] is scores and first.operands[1] is labels:
-                parts = first.calls[-1][1][0]
-                call = (cross_entropy_gradient_of, (gradient, labels, parts, second.out))
-                fused[place] = Entry(second.name, second.function, second.operands, {}, second.out, [call])
+        losses = [entry for entry in entries[:place] if entry.name == "cross_entropy" and entry.operands[0] is scores]
+        if losses:
+            parts = losses[0].calls[-1][1][0]  # what the last call of a loss reads
+            call = (cross_entropy_gradient_of, (gradient, labels, parts, second.out))
+            fused[place] = Entry(second.name, second.function, second.operands, {}, second.out, [call])
     return fused
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from treadle.kernels.cpu.calls import Array, Calls, chosen, eager
+from treadle.kernels.cpu.calls import Array, Calls, by_address, divided, eager
 from treadle.kernels.cpu.compile import compiled
 from treadle.kernels.cpu.emit import VECTOR_BYTES
 from treadle.kernels.cpu.tiles_sparse import GROUP, MOST, copy_rows, nonzero, sparse_sum
@@ -20,6 +20,7 @@ DENSE_FROM = 0.5  # share of numbers that are not 0, from which on the dense pro
 SPARSE_WORK = 0.4  # of the dense work that is left, about, where zeros are left out
 LOOKED_AT = 50  # rows, from which the share is told
 WORTH = 5e4  # multiply-adds, below which counting zeros is not worth it
+NARROWEST = 16  # columns of the right side: a vector may read on into the next row, but not past the end of that
 COPIED_FROM = 8  # uses of a tile of the right side, from which on it is copied to where whole vectors begin
 
 
@@ -65,13 +66,13 @@ def _tile_of(b, first, column, vectors, last, uses, room):
     if uses < COPIED_FROM and first + rows < len(b):
         return address, b.shape[1]
     copy_rows(b, rows, vectors, address, b.shape[1], room.ctypes.data, last)
-    return room.ctypes.data, vectors * VECTOR_BYTES // b.itemsize
+    return np.int64(room.ctypes.data), vectors * VECTOR_BYTES // b.itemsize
 
 
 @compiled
-def _rows(piece, pieces, a, b, out):
-    # a piece of the rows of out
-    begin, end = len(out) * piece // pieces, len(out) * (piece + 1) // pieces
+def _rows(first_piece, last_piece, pieces, a, b, out):
+    # some pieces of the rows of out
+    begin, end = len(out) * first_piece // pieces, len(out) * last_piece // pieces
     size, width, room = a.itemsize, VECTOR_BYTES // a.itemsize, _room(b)
     for tile in range(_tiles(out.shape[1], width)):
         column, vectors, last = _tile(tile, out.shape[1], width)
@@ -101,9 +102,9 @@ def _turn(words):
 
 
 @compiled
-def _outer(piece, pieces, a, g, out):
-    # a piece of the rows of out (K, U), each by the samples n in which its number of a (N, K) is not 0
-    begin, end = len(out) * piece // pieces, len(out) * (piece + 1) // pieces
+def _outer(first_piece, last_piece, pieces, a, g, out):
+    # some pieces of the rows of out (K, U), each by the samples n in which its number of a (N, K) is not 0
+    begin, end = len(out) * first_piece // pieces, len(out) * last_piece // pieces
     size, width, room = a.itemsize, VECTOR_BYTES // a.itemsize, _room(g)
     words = np.empty(GROUP, np.uint64)
     for tile in range(_tiles(out.shape[1], width)):
@@ -127,16 +128,19 @@ def _outer(piece, pieces, a, g, out):
                         )  # fmt: skip
 
 
-@compiled(parallel=True)
-def _rows_parallel(pieces, a, b, out):
-    for piece in numba.prange(pieces):
-        _rows(np.int64(piece), pieces, a, b, out)
+_call_rows, _call_outer = by_address(_rows), by_address(_outer)
 
 
 @compiled(parallel=True)
-def _outer_parallel(pieces, a, g, out):
-    for piece in numba.prange(pieces):
-        _outer(np.int64(piece), pieces, a, g, out)
+def _rows_parallel(address, first, last, pieces, a, b, out):
+    for piece in numba.prange(first, last):
+        _call_rows(address, np.int64(piece), np.int64(piece + 1), (pieces, a, b, out))
+
+
+@compiled(parallel=True)
+def _outer_parallel(address, first, last, pieces, a, g, out):
+    for piece in numba.prange(first, last):
+        _call_outer(address, np.int64(piece), np.int64(piece + 1), (pieces, a, g, out))
 
 
 @compiled
@@ -146,19 +150,12 @@ def _column_by_row(a, b, out):
             out[k, u] = a[k] * b[u]
 
 
-def _either(sparse: Callable[..., None], pieces: tuple[int, ...], rows: Array, a: Array, b: Array, out: Array) -> None:
-    """Compute a @ b into out, leaving out zeros of a where most are: rows is a, or its transpose, row by row."""
+def _either(a: Array, b: Array, out: Array, rows: Array, sparse: Callable[..., None], arguments: Any) -> None:
+    """Compute a @ b into out, by a function that leaves out zeros of a if most are: rows is a, or its transpose."""
     if _density(rows) < DENSE_FROM:
-        sparse(*pieces, rows, b, out)
+        sparse(*arguments)
     else:
         np.matmul(a, b, out)
-
-
-def _divided(serial: Callable[..., None], parallel: Callable[..., None], work: float) -> tuple[Any, ...]:
-    """Choose a form of a product, with which piece it computes of how many, or how many."""
-    if chosen(False, True, SPARSE_WORK * work):
-        return parallel, (numba.get_num_threads(),)
-    return serial, (0, 1)
 
 
 @eager
@@ -175,11 +172,13 @@ def matmul(a: Array, b: Array, *, out: Array | None = None) -> tuple[Array, Call
         work = a.size * b.shape[1]
         if a.shape[1] == 1:  # BLAS takes ten times as long for the product of a column and a row, and NumPy four times
             return out, [(_column_by_row, (a[:, 0], b[0], out))]
-        if work >= WORTH and b.flags.c_contiguous and out.flags.c_contiguous and b.shape[1] >= 16:
-            if a.flags.c_contiguous:
-                return out, [(_either, (*_divided(_rows, _rows_parallel, work), a, a, b, out))]
-            if a.flags.f_contiguous:
-                return out, [(_either, (*_divided(_outer, _outer_parallel, work), a.T, a, b, out))]
+        by_rows, by_columns = a.flags.c_contiguous, a.flags.f_contiguous
+        whole = (by_rows or by_columns) and b.flags.c_contiguous and out.flags.c_contiguous
+        if work >= WORTH and whole and b.shape[1] >= NARROWEST:
+            rows, forms = (a, (_rows, _rows_parallel)) if by_rows else (a.T, (_outer, _outer_parallel))
+            pieces = numba.get_num_threads()
+            sparse = divided(*forms, SPARSE_WORK * work, 0, pieces, pieces, rows, b, out)
+            return out, [(_either, (a, b, out, rows, *sparse))]
     if out is None:
         rows, columns = a.shape[-2:-1], b.shape[-1:] if b.ndim > 1 else ()
         out = np.empty((*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), *rows, *columns), np.result_type(a, b))

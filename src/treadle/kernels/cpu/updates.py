@@ -116,13 +116,13 @@ def adam(p, g, mean, square, rate, root, beta1, beta2, epsilon):
 
 
 @compiled
-def _take_scaled(samples, indices, offset, factor, out):
-    for n in range(len(indices)):
+def _take_scaled(begin, end, samples, indices, offset, factor, out):
+    for n in range(begin, end):
         row = samples[indices[n]]
         # samples lie anywhere in memory, so that one is fetched while those before it are scaled
         prefetch_read(samples[indices[min(n + AHEAD, len(indices) - 1)]].ctypes.data, row.nbytes)
         for i in range(len(row)):
-            out[n, i] = (out.dtype.type(row[i]) - offset) * factor
+            out[n - begin, i] = (out.dtype.type(row[i]) - offset) * factor
 
 
 @compiled
@@ -133,7 +133,7 @@ def _take_scaled_batch_last(samples, indices, offset, factor, out):
     rows = np.empty((width, columns), out.dtype)
     for begin in range(0, len(indices), width):
         count = min(width, len(indices) - begin)
-        _take_scaled(samples, indices[begin : begin + count], offset, factor, rows)
+        _take_scaled(begin, begin + count, samples, indices, offset, factor, rows)
         for i in range(0, columns, width):
             turn(
                 out, rows.ctypes.data + i * size, columns, count, columns - i,
@@ -146,7 +146,7 @@ def take_scaled(samples: Array, indices: Array, offset: Any, factor: Any, out: A
     columns = math.prod(samples.shape[1:])
     flat = samples.reshape(len(samples), columns)
     if out.flags.c_contiguous and samples.flags.c_contiguous:
-        _take_scaled(flat, indices, offset, factor, out.reshape(len(out), columns))
+        _take_scaled(0, len(indices), flat, indices, offset, factor, out.reshape(len(out), columns))
     elif out.ndim == 4 and is_batch_last(out) and samples.flags.c_contiguous:
         _take_scaled_batch_last(flat, indices, offset, factor, memory(out).reshape(columns, len(out)))
     else:
