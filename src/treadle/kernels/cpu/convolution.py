@@ -22,7 +22,7 @@ from treadle.kernels.cpu.calls import Array, Call, Calls, batch_last, by_address
 from treadle.kernels.cpu.compile import compiled
 from treadle.kernels.cpu.emit import SHAPES, TAPS, VECTOR_BYTES, rows_for
 from treadle.kernels.cpu.pooling import spread_row
-from treadle.kernels.cpu.tiles import TAP_COUNT, VECTORS, correlate, gather, lane_sum, pack
+from treadle.kernels.cpu.tiles import FEW, TAP_COUNT, VECTORS, correlate, gather, lane_sum, pack
 
 Pair = tuple[int, int]
 
@@ -35,7 +35,7 @@ _NOT_POOLED = (np.empty((0, 0, 0), np.uint8), (1, 1), np.empty((0, 0), np.float6
 
 
 @compiled
-def gather_items(first, last, x, w, bias, out, blocks, above, rows, runs, n, tile_rows, clip):
+def gather_items(first, last, x, w, bias, out, blocks, above, rows, runs, n, tile_rows, clip, few):
     """Compute some runs of rows of outputs: x (C, H, W·N), w (blocks, C, KH, KW, tile rows), out (O, HO, WO·N).
 
     out has the filters of blocks[0] to blocks[1], and the rows below those `above`.
@@ -70,7 +70,7 @@ def gather_items(first, last, x, w, bias, out, blocks, above, rows, runs, n, til
                         x, tile_rows, end - begin, x0, inputs, xc, nk, down * xh, nq, across * n,
                         w0, kh * kw * tile_rows, dk * kw * tile_rows, dq * tile_rows, 1,
                         bias.ctypes.data + block * tile_rows * size, o0, oc, min(tile_rows, len(out) - begun),
-                        valid, mode,
+                        valid, mode, few,
                     )  # fmt: skip
             begin = end
 
@@ -79,11 +79,11 @@ _call_gather_items = by_address(gather_items)
 
 
 @compiled(parallel=True)
-def _gather_parallel(address, first, last, x, w, bias, out, blocks, above, rows, runs, n, tile_rows, clip):
+def _gather_parallel(address, first, last, x, w, bias, out, blocks, above, rows, runs, n, tile_rows, clip, few):
     for item in numba.prange(first, last):
         _call_gather_items(
             address, np.int64(item), np.int64(item + 1),
-            (x, w, bias, out, blocks, above, rows, runs, n, tile_rows, clip),
+            (x, w, bias, out, blocks, above, rows, runs, n, tile_rows, clip, few),
         )  # fmt: skip
 
 
@@ -253,7 +253,8 @@ def _padded(b: Array | None, filters: int, dtype: Any, calls: Calls) -> Array:
 def _gathered(x: Array, w: Array, bias: Array, out: Array, rows: Array, runs: Array, n: int, clip: bool) -> Call:
     """Return the call that gathers all of out (O, HO, WO·N) from x (C, H, W·N) and w, packed."""
     taps = w[0, ..., 0].size
-    arguments = (0, len(rows) * len(runs), x, w, bias, out, (0, len(w)), 0, rows, runs, n, w.shape[4], clip)
+    few = 0 if max(rows[:, 1].max(), runs[:, 3].max()) <= FEW else None
+    arguments = (0, len(rows) * len(runs), x, w, bias, out, (0, len(w)), 0, rows, runs, n, w.shape[4], clip, few)
     return divided(gather_items, _gather_parallel, out.size * taps, *arguments)
 
 

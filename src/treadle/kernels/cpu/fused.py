@@ -21,7 +21,7 @@ Pair = tuple[int, int]
 
 
 @compiled
-def _convolve_items(begin_item, end_item, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size):
+def _convolve_items(begin_item, end_item, parts, x, w, bias, rows, runs, n, tile_rows, clip, few, out, places, size):
     # one row of windows, in a part of the filters: out and places (O, PH, PW, N)
     for item in range(begin_item, end_item):
         part, row = item % parts, item // parts
@@ -31,7 +31,7 @@ def _convolve_items(begin_item, end_item, parts, x, w, bias, rows, runs, n, tile
         made = np.empty((end - begin, size[0], columns * n), x.dtype)
         above = row * size[0]
         first, last = above * len(runs), (above + size[0]) * len(runs)
-        gather_items(first, last, x, w, bias, made, blocks, above, rows, runs, n, tile_rows, clip)
+        gather_items(first, last, x, w, bias, made, blocks, above, rows, runs, n, tile_rows, clip, few)
         for c in range(begin, end):
             for column in range(out.shape[2]):
                 pool_places(
@@ -44,11 +44,11 @@ _call_convolve_items = by_address(_convolve_items)
 
 
 @compiled(parallel=True)
-def _convolve_parallel(address, first, last, parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size):
+def _convolve_parallel(address, first, last, parts, x, w, bias, rows, runs, n, tile_rows, clip, few, out, places, size):
     for item in numba.prange(first, last):
         _call_convolve_items(
             address, np.int64(item), np.int64(item + 1),
-            (parts, x, w, bias, rows, runs, n, tile_rows, clip, out, places, size),
+            (parts, x, w, bias, rows, runs, n, tile_rows, clip, few, out, places, size),
         )  # fmt: skip
 
 
@@ -86,10 +86,10 @@ def convolve_pool(convolved: Call, out: Array, places: Array, size: Pair) -> Cal
             return None
         *head, items, pieces, x, u, bias, _, padding, clip, _, _, domain = arguments
         return function, (*head, items, pieces, x, u, bias, memory(out), padding, clip, places, size, domain)
-    *_, x, w, bias, made, _, _, rows, runs, n, tile_rows, clip = arguments
+    *_, x, w, bias, made, _, _, rows, runs, n, tile_rows, clip, few = arguments
     height = out.shape[2]
     parts = 2 if w.shape[0] % 2 == 0 and (height < 8 or height % 2) else 1  # as many pieces of work for two threads
-    wanted = (0, height * parts, parts, x, w, bias, rows, runs, n, tile_rows, clip, memory(out), places, size)
+    wanted = (0, height * parts, parts, x, w, bias, rows, runs, n, tile_rows, clip, few, memory(out), places, size)
     return divided(_convolve_items, _convolve_parallel, made.size * w[0].size, *wanted)
 
 

@@ -9,6 +9,7 @@ Source: Goto and van de Geijn, Anatomy of high-performance matrix multiplication
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from numba.extending import intrinsic
 from treadle.kernels.cpu.compile import compiled
 from treadle.kernels.cpu.emit import I32, I64, SHAPES, TAPS, VECTOR_BYTES, Emitter, variants
 
+FEW = 2  # taps in a row and in a column of the windows that `gather` can have without a loop
 UNROLLED = (3, 5)  # taps of a row, for which `gather` has no loop
 # by the rows of a tile, for compiled code: the most vectors of `gather` and the most taps of `correlate`
 VECTORS = np.array([SHAPES.get(rows, 0) for rows in range(16)])
@@ -37,54 +39,33 @@ def lane_sum(vector):
 
 @intrinsic
 def gather(
-    context, like, rows, vectors, x, nc, xc, nh, xh, nw, xw, w, wc, wh, ww, wr, bias, out, stride, valid, last, mode
-):
+    context, like, rows, vectors, x, nc, xc, nh, xh, nw, xw, w, wc, wh, ww, wr,
+    bias, out, stride, valid, last, mode, few,
+):  # fmt: skip
     """out[r, lane] = bias[r] (or out[r, lane]) + Σ w[c, h, w, r] · x[c, h, w, lane] over the taps c, h, w.
 
     x, w, bias and out are addresses in bytes, strides count elements. `valid` rows are stored and, of the last
     vector, `last` lanes; all of them where that is no less than there are. mode: bit 0, the sum begins with the bias;
-    bit 1, negative results become 0.
+    bit 1, negative results become 0. `few` is None, or a number that says by its type that nh and nw are at most FEW.
     """
 
     def generate(context, builder, signature, args):
         e = Emitter(builder, signature.args[0].dtype)
-        (_, rows, vectors, x, nc, xc, nh, xh, nw, xw, w, wc, wh, ww, wr, bias, out, stride, valid, last, mode) = args
-        xc, xh, xw, wc, wh, ww, wr, stride = (e.bytes(v) for v in (xc, xh, xw, wc, wh, ww, wr, stride))
-        mask = e.mask(last)
+        (_, rows, vectors, *taps, bias, out, stride, valid, last, mode, _) = args
+        (x, nc, xc, nh, xh, nw, xw, w, wc, wh, ww, wr) = taps
+        taps = (x, nc, e.bytes(xc), nh, e.bytes(xh), nw, e.bytes(xw), w, *(e.bytes(v) for v in (wc, wh, ww, wr)))
         begins = builder.icmp_signed("!=", builder.and_(mode, I64(1)), I64(0))
         clips = builder.icmp_signed("!=", builder.and_(mode, I64(2)), I64(0))
+        settings = few != types.none, begins, clips, e.mask(last), bias, out, e.bytes(stride), valid
         for r_count, v_count in variants(builder, rows, vectors, SHAPES):
-            _gather(
-                e,
-                r_count,
-                v_count,
-                begins,
-                clips,
-                mask,
-                x,
-                nc,
-                xc,
-                nh,
-                xh,
-                nw,
-                xw,
-                w,
-                wc,
-                wh,
-                ww,
-                wr,
-                bias,
-                out,
-                stride,
-                valid,
-            )
+            _gather(e, r_count, v_count, *taps, *settings)
         return context.get_dummy_value()
 
-    return types.void(like, *[types.int64] * 20), generate
+    return types.void(like, *[types.int64] * 20, few), generate
 
 
 def _gather(
-    e, rows, vectors, begins, clips, mask, x, nc, xc, nh, xh, nw, xw, w, wc, wh, ww, wr, bias, out, stride, valid
+    e, rows, vectors, x, nc, xc, nh, xh, nw, xw, w, wc, wh, ww, wr, few, begins, clips, mask, bias, out, stride, valid
 ):
     builder = e.builder
     sums = [[cgutils.alloca_once(builder, e.vector) for _ in range(vectors)] for _ in range(rows)]
@@ -107,33 +88,40 @@ def _gather(
                 with builder.if_then(builder.icmp_signed("<", I64(r), valid)):
                     for v in range(vectors):
                         builder.store(e.load(place(r, v), masks[v]), sums[r][v])
-    with cgutils.for_range(builder, nc) as channel:
-        x0, w0 = e.at(x, (channel.index, xc)), e.at(w, (channel.index, wc))
-        with cgutils.for_range(builder, nh) as height:
-            x1, w1 = e.at(x0, (height.index, xh)), e.at(w0, (height.index, wh))
 
-            def tap(number: Any, x1: Any = x1, w1: Any = w1) -> None:
-                x2, w2 = e.at(x1, (number, xw)), e.at(w1, (number, ww))
-                values = [e.load(builder.add(x2, I64(v * VECTOR_BYTES)), masks[v]) for v in range(vectors)]
-                for r in range(rows):
-                    weight = e.broadcast(e.at(w2, (I64(r), wr)))
-                    for v in range(vectors):
-                        builder.store(e.fma(weight, values[v], builder.load(sums[r][v])), sums[r][v])
+    def tap(x0: Any, w0: Any, height: Any, width: Any) -> None:
+        x1, w1 = e.at(x0, (height, xh), (width, xw)), e.at(w0, (height, wh), (width, ww))
+        values = [e.load(builder.add(x1, I64(v * VECTOR_BYTES)), masks[v]) for v in range(vectors)]
+        for r in range(rows):
+            weight = e.broadcast(e.at(w1, (I64(r), wr)))
+            for v in range(vectors):
+                builder.store(e.fma(weight, values[v], builder.load(sums[r][v])), sums[r][v])
 
-            done, others = builder.append_basic_block("tapped"), builder.append_basic_block("taps")
-            switch = builder.switch(nw, others)
-            for count in UNROLLED:
-                block = builder.append_basic_block(f"taps{count}")
-                switch.add_case(I64(count), block)
-                builder.position_at_end(block)
-                for number in range(count):
-                    tap(I64(number))
+    if few:  # loops within that over channels would have the sums leave their registers each time
+        for high, wide in product(range(1, FEW + 1), repeat=2):
+            found = builder.and_(builder.icmp_signed("==", nh, I64(high)), builder.icmp_signed("==", nw, I64(wide)))
+            with builder.if_then(found), cgutils.for_range(builder, nc) as channel:
+                x0, w0 = e.at(x, (channel.index, xc)), e.at(w, (channel.index, wc))
+                for height, width in product(range(high), range(wide)):
+                    tap(x0, w0, I64(height), I64(width))
+    else:
+        with cgutils.for_range(builder, nc) as channel:
+            x0, w0 = e.at(x, (channel.index, xc)), e.at(w, (channel.index, wc))
+            with cgutils.for_range(builder, nh) as height:
+                done, others = builder.append_basic_block("tapped"), builder.append_basic_block("taps")
+                switch = builder.switch(nw, others)
+                for count in UNROLLED:
+                    block = builder.append_basic_block(f"taps{count}")
+                    switch.add_case(I64(count), block)
+                    builder.position_at_end(block)
+                    for number in range(count):
+                        tap(x0, w0, height.index, I64(number))
+                    builder.branch(done)
+                builder.position_at_end(others)
+                with cgutils.for_range(builder, nw) as width:
+                    tap(x0, w0, height.index, width.index)
                 builder.branch(done)
-            builder.position_at_end(others)
-            with cgutils.for_range(builder, nw) as width:
-                tap(width.index)
-            builder.branch(done)
-            builder.position_at_end(done)
+                builder.position_at_end(done)
     with builder.if_then(clips):
         for r, v in every:
             value = builder.load(sums[r][v])

@@ -146,7 +146,7 @@ def _items(begin_item, end_item, pieces, x, u, bias, out, padding, clip, places,
                         gather(
                             x, rows, high - low, v + (k * vs + low * width) * size, channels, held, 1, 0, 1, 0,
                             u.ctypes.data + (k * blocks + block) * channels * rows * size, rows, 0, 0, 1, nothing,
-                            m + (k * ms + block * rows * held + low * width) * size, held, rows, VECTOR_BYTES, 1,
+                            m + (k * ms + block * rows * held + low * width) * size, held, rows, VECTOR_BYTES, 1, None,
                         )  # fmt: skip
             _places(made, OUTPUTS, top - above, left, begin, trash, base, step)
             for o in range(len(made)):
@@ -265,7 +265,8 @@ def _gradient_items(begin_item, end_item, pieces, x, g, du, padding, rows, domai
                         gather(
                             x, rows, high - low, m + (k * ms + low * width) * size, lanes, filters, 1, 0, 1, 0,
                             v + (k * vs + c * held) * size, 1, 0, 0, held, nothing,
-                            du[part, k, c].ctypes.data + low * VECTOR_BYTES, filters, channels - c, VECTOR_BYTES, 0,
+                            du[part, k, c].ctypes.data + low * VECTOR_BYTES, filters, channels - c, VECTOR_BYTES,
+                            0, None,
                         )  # fmt: skip
         room[0] = 0  # named here, so that its memory is kept until now
 
