@@ -48,6 +48,8 @@ GEOMETRIES = [
     ((5, 6, 6), 9, (1, 1), (2, 2), (0, 0), (1, 1), 1),
     ((3, 7, 8), 7, (3, 3), (2, 2), (1, 1), (1, 1), 1),  # an input meets one or two taps each way
     ((2, 5, 9), 5, (4, 2), (2, 1), (1, 1), (1, 1), 1),
+    ((600, 3, 3), 4, (1, 1), (2, 2), (0, 0), (1, 1), 1),  # more channels than are taken at a time
+    ((4, 3, 3), 600, (1, 1), (2, 2), (0, 0), (1, 1), 1),
     ((2, 4, 4), 4, (7, 7), (1, 1), (3, 3), (1, 1), 1),
     ((1, 5, 5), 1, (5, 5), (1, 1), (0, 0), (1, 1), 1),
     ((3, 6, 40), 13, (3, 3), (1, 1), (1, 1), (1, 1), 1),
@@ -265,7 +267,8 @@ def test_matrix_products_read_nothing_behind_their_right_side(columns, rows, dty
         size = count * columns
         b = np.frombuffer(pages, dtype, size, end - size * a.itemsize).reshape(count, columns)
         b[...] = numbers((count, columns), dtype, 2)
-        close(cpu.matmul(left, b), left.astype(np.float64) @ b, dtype, count)
+        wanted = left.astype(np.float64) @ b.astype(np.float64)  # of a copy: BLAS may read on
+        close(cpu.matmul(left, b), wanted, dtype, count)
 
 
 def test_matrix_product_of_a_matrix_of_zeros_with_nan_among_its_numbers():
@@ -370,7 +373,7 @@ def test_results_are_the_same_bits_for_any_number_of_threads():
         numbers((400, 800), np.float32) * (numbers((400, 800), np.float32, 5) > 1),
         numbers((800, 200), np.float32, 6),
     )
-    few = numbers((2, 60000), np.float32, 7) * (numbers((2, 60000), np.float32, 8) > 1)  # rows than threads
+    few = numbers((2, 60000), np.float32, 7) * (numbers((2, 60000), np.float32, 8) > 1)  # fewer rows than threads
     many = numbers((60000, 128), np.float32, 9)
 
     def everything():

@@ -63,6 +63,18 @@ def test_gradients_of_windows_go_to_the_filters_of_a_first_layer_without_being_w
     assert "conv2d_pooled_weight_gradient" not in require_same(function, arrays, cpu)  # the images want gradients too
 
 
+@DTYPES
+@pytest.mark.parametrize("threads", [1, 2])
+def test_filters_of_one_tap_are_fused_with_a_pooling(threads, dtype):
+    x = kernels.batch_array((16, 24, 16, 16), dtype)
+    x[...] = numbers(x.shape, dtype)
+    with kernels.use(cpu), kernels.with_threads(threads):
+        names = require_same(
+            lambda x, w: ops.max_pool2d(ops.relu(ops.conv2d(x, w)), size=2), [x, numbers((64, 24, 1, 1), dtype, 1)], cpu
+        )
+    assert "conv2d_max_pool2d" in names
+
+
 @pytest.mark.parametrize(
     "function",
     [

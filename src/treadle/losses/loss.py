@@ -64,7 +64,7 @@ class Loss(ABC):
         """Bring a data set's targets (N,) into the form this loss compares: (N, 1) numbers, or labels (N,)."""
         if self.compares == "values":
             return labels.astype(dtype).reshape(len(labels), -1)
-        return labels.astype(labels.dtype.newbyteorder("="), copy=False)  # compiled kernels know no other byte order
+        return labels.astype(labels.dtype.newbyteorder("="), copy=False)  # else the op would copy each batch
 
     def constant(self, targets: Array, outputs: int) -> Array | None:  # noqa: ARG002
         """Return the outputs (outputs,) with the lowest mean loss if they are the same for all samples; None: unknown.

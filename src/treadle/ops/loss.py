@@ -29,9 +29,10 @@ def _checked(name: str, scores: Any, labels: Any) -> tuple[Any, Any]:
     labels = labels.data if isinstance(labels, Value) else labels if hasattr(labels, "shape") else np.asarray(labels)
     if len(scores.shape) != 2 or labels.shape != scores.shape[:1]:
         raise ShapeError(f"{name}: scores must be (N, C) and labels (N,), found {scores.shape} and {labels.shape}")
-    if isinstance(labels, np.ndarray) and labels.size:
-        fit = labels.dtype.kind in "iu" and labels.min() >= 0 and labels.max() < scores.shape[1]
-        if not fit:
+    if isinstance(labels, np.ndarray):
+        labels = labels.astype(labels.dtype.newbyteorder("="), copy=False)  # compiled kernels know no other byte order
+        integers = labels.dtype.kind in "iu"
+        if labels.size and not (integers and labels.min() >= 0 and labels.max() < scores.shape[1]):
             raise LossError(f"{name}: labels must be integers from 0 to {scores.shape[1] - 1}")
     return scores, labels
 

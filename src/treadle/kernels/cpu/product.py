@@ -5,13 +5,14 @@ Four fifths of the pixels of MNIST are 0, and so are most numbers of one-hot and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numba
 import numpy as np
 
-from treadle.kernels.cpu.calls import Array, Calls, by_address, divided, eager
+from treadle.kernels.cpu.calls import Array, Calls, by_address, chosen, divided, eager
 from treadle.kernels.cpu.compile import compiled
 from treadle.kernels.cpu.emit import VECTOR_BYTES
 from treadle.kernels.cpu.tiles_sparse import GROUP, MOST, copy_rows, nonzero, sparse_sum
@@ -150,6 +151,12 @@ def _column_by_row(a, b, out):
             out[k, u] = a[k] * b[u]
 
 
+def _in_threads(items: Any, parallel: Any, *arguments: Any) -> None:
+    """Call a function in several threads; it is compiled by its first call, which a dense matrix never makes."""
+    function, given = divided(items, parallel, math.inf, *arguments)
+    function(*given)
+
+
 def _either(a: Array, b: Array, out: Array, rows: Array, sparse: Callable[..., None], arguments: Any) -> None:
     """Compute a @ b into out, by a function that leaves out zeros of a if most are: rows is a, or its transpose."""
     if _density(rows) < DENSE_FROM:
@@ -177,8 +184,10 @@ def matmul(a: Array, b: Array, *, out: Array | None = None) -> tuple[Array, Call
         if work >= WORTH and whole and b.shape[1] >= NARROWEST:
             rows, forms = (a, (_rows, _rows_parallel)) if by_rows else (a.T, (_outer, _outer_parallel))
             pieces = numba.get_num_threads()
-            sparse = divided(*forms, SPARSE_WORK * work, 0, pieces, pieces, rows, b, out)
-            return out, [(_either, (a, b, out, rows, *sparse))]
+            arguments = 0, pieces, pieces, rows, b, out
+            if chosen(False, True, SPARSE_WORK * work):
+                return out, [(_either, (a, b, out, rows, _in_threads, (*forms, *arguments)))]
+            return out, [(_either, (a, b, out, rows, forms[0], arguments))]
     if out is None:
         rows, columns = a.shape[-2:-1], b.shape[-1:] if b.ndim > 1 else ()
         out = np.empty((*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), *rows, *columns), np.result_type(a, b))
